@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * bar_lease: leases on ranges of a PCI function's BARs, mappable and revocable.
+ *
+ * An open of /dev/bar_lease is a session. It owns leases under 64-bit ids that
+ * its user chooses; the last close of the session revokes all of them.
+ *
+ * Every struct starts with argsz (its size as the caller knows it, in bytes)
+ * and flags. A caller with a smaller argsz than this version's struct is
+ * refused with EINVAL; a larger one is accepted when the bytes beyond are
+ * zero, else E2BIG. Unknown flag bits are EINVAL, always. Reserved fields
+ * must be zero.
+ */
+#ifndef _UAPI_LINUX_BAR_LEASE_H
+#define _UAPI_LINUX_BAR_LEASE_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/*
+ * Raised by one with each addition; nothing that a version offers is taken
+ * away or changes its meaning by a later one.
+ */
+#define BAR_LEASE_API_VERSION	1
+
+#define BAR_LEASE_IOC_TYPE	'b'
+
+/* Limits of one call, reported by BAR_LEASE_GET_INFO as well. */
+#define BAR_LEASE_MAX_IDS	65536
+
+/**
+ * struct bar_lease_range - a page-aligned, non-empty part of a BAR
+ * @offset: bytes from the BAR's start
+ * @length: bytes
+ */
+struct bar_lease_range {
+	__aligned_u64 offset;
+	__aligned_u64 length;
+};
+
+/* Memory types, as the CPU's page table entries really have them. */
+#define BAR_LEASE_MEMORY_UNCACHED	1
+
+/**
+ * struct bar_lease_info - what the module can do, and this session's counters
+ * @argsz: in: size of this struct
+ * @flags: in: must be 0
+ * @api_version: out: BAR_LEASE_API_VERSION of the running module
+ * @max_ranges: out: ranges per lease that EXPORT accepts
+ * @max_ids: out: ids per REVOKE
+ * @memory_types: out: bit N set means that EXPORT accepts memory type N
+ * @leases_live: out: leases of this session that are not revoked
+ * @exports: out: EXPORT calls that made a lease
+ * @revoke_calls: out: REVOKE calls that were carried out, however many ids each had
+ * @leases_revoked: out: leases that ended, by REVOKE
+ * @faults: out: page faults that inserted entries, for all leases of the session
+ * @unmaps: out: unmappings of a device range, by REVOKE or by a suspend
+ *
+ * Counters start at 0 with the session and never go down.
+ */
+struct bar_lease_info {
+	__u32 argsz;
+	__u32 flags;
+	__u32 api_version;
+	__u32 max_ranges;
+	__u32 max_ids;
+	__u32 memory_types;
+	__aligned_u64 leases_live;
+	__aligned_u64 exports;
+	__aligned_u64 revoke_calls;
+	__aligned_u64 leases_revoked;
+	__aligned_u64 faults;
+	__aligned_u64 unmaps;
+};
+
+/*
+ * BAR_LEASE_GET_INFO: returns 0.
+ */
+#define BAR_LEASE_GET_INFO	_IOWR(BAR_LEASE_IOC_TYPE, 0, struct bar_lease_info)
+
+/* The descriptor can't be mapped writable, by anybody, ever. */
+#define BAR_LEASE_EXPORT_READ_ONLY	(1U << 0)
+
+/**
+ * struct bar_lease_export - make a lease
+ * @argsz: in: size of this struct
+ * @flags: in: BAR_LEASE_EXPORT_*
+ * @lease_id: in: names the lease in this session; no live lease may have it
+ * @pci_domain: in: the PCI function's segment,
+ * @pci_bus: in: bus,
+ * @pci_devfn: in: and slot << 3 | function
+ * @bar: in: base address register, 0..5
+ * @dmabuf_fd: in: vfio-pci's DMABUF of exactly @ranges; the session keeps a
+ *	reference of its own until the lease is revoked, the caller's fd stays
+ *	the caller's
+ * @memory_type: in: BAR_LEASE_MEMORY_*, 0 for uncached;
+ *	out: the type that a mapping really gets
+ * @nr_ranges: in: entries in @ranges, 1 to max_ranges
+ * @ranges: in: pointer to struct bar_lease_range[nr_ranges], in the order in
+ *	which the lease presents them as one contiguous space
+ * @verified: out: 1 when the module saw that @dmabuf_fd backs exactly these bus
+ *	addresses, 0 when it could only check sizes
+ * @reserved: must be 0
+ */
+struct bar_lease_export {
+	__u32 argsz;
+	__u32 flags;
+	__aligned_u64 lease_id;
+	__u32 pci_domain;
+	__u16 pci_bus;
+	__u16 pci_devfn;
+	__u32 bar;
+	__s32 dmabuf_fd;
+	__u32 memory_type;
+	__u32 nr_ranges;
+	__aligned_u64 ranges;
+	__u32 verified;
+	__u32 reserved;
+};
+
+/*
+ * BAR_LEASE_EXPORT: returns a new DMABUF fd of the lease (O_CLOEXEC), owned by
+ * the caller, >= 0.
+ *
+ * EAGAIN	the device is suspended (memory decode off, in reset, D3); try later
+ * EBADF	dmabuf_fd is no open descriptor
+ * EEXIST	lease_id is live in this session
+ * EFAULT	a pointer can't be read or written
+ * EINVAL	a size, flag, range, BAR or descriptor that can't be right
+ * ENODEV	there is no such PCI function, or vfio-pci doesn't drive it
+ * ENOMEM
+ * EOPNOTSUPP	the memory type can't be had
+ */
+#define BAR_LEASE_EXPORT	_IOWR(BAR_LEASE_IOC_TYPE, 1, struct bar_lease_export)
+
+/**
+ * struct bar_lease_revoke - end leases for good
+ * @argsz: in: size of this struct
+ * @flags: in: must be 0
+ * @nr_ids: in: entries in @ids, 1 to max_ids
+ * @nr_revoked: out: how many of them this very call ended
+ * @ids: in: pointer to __u64[nr_ids]
+ */
+struct bar_lease_revoke {
+	__u32 argsz;
+	__u32 flags;
+	__u32 nr_ids;
+	__u32 nr_revoked;
+	__aligned_u64 ids;
+};
+
+/*
+ * BAR_LEASE_REVOKE: returns 0. From then on nobody reaches the device through
+ * any of these leases: mappings fault with SIGBUS, a new mmap() of their
+ * descriptors is ENODEV, and posted writes have been pushed out. Ids that are
+ * not live (revoked before, never exported) are no error: the call is
+ * idempotent, and nr_revoked tells.
+ *
+ * EFAULT, EINVAL, ENOMEM	nothing was revoked
+ * ETIMEDOUT	the leases are marked revoked, but it could not be confirmed in
+ *		bounded time that every access has ended: don't lease these
+ *		ranges again until a repeated call returns 0
+ */
+#define BAR_LEASE_REVOKE	_IOWR(BAR_LEASE_IOC_TYPE, 2, struct bar_lease_revoke)
+
+/* States of a lease in a listing. */
+#define BAR_LEASE_STATE_LIVE		1	/* accesses reach the device */
+#define BAR_LEASE_STATE_SUSPENDED	2	/* accesses fault until the device is back */
+#define BAR_LEASE_STATE_REVOKING	3	/* marked revoked, not confirmed (ETIMEDOUT) */
+
+/**
+ * struct bar_lease_entry - one lease of a listing
+ * @lease_id: as given to EXPORT
+ * @pci_domain: as given to EXPORT, like the next three
+ * @pci_bus: PCI bus
+ * @pci_devfn: slot << 3 | function
+ * @bar: base address register
+ * @flags: BAR_LEASE_EXPORT_* of the lease
+ * @memory_type: BAR_LEASE_MEMORY_*
+ * @state: BAR_LEASE_STATE_*
+ * @first_range: index of its first range in the listing's ranges
+ * @nr_ranges: how many
+ */
+struct bar_lease_entry {
+	__aligned_u64 lease_id;
+	__u32 pci_domain;
+	__u16 pci_bus;
+	__u16 pci_devfn;
+	__u32 bar;
+	__u32 flags;
+	__u32 memory_type;
+	__u32 state;
+	__u32 first_range;
+	__u32 nr_ranges;
+};
+
+/**
+ * struct bar_lease_list - the session's leases, in order of their ids
+ * @argsz: in: size of this struct
+ * @flags: in: must be 0
+ * @nr_leases: in: room in @leases; out: how many leases there are
+ * @nr_ranges: in: room in @ranges; out: how many ranges they have in all
+ * @leases: in: pointer to struct bar_lease_entry[nr_leases]
+ * @ranges: in: pointer to struct bar_lease_range[nr_ranges]
+ */
+struct bar_lease_list {
+	__u32 argsz;
+	__u32 flags;
+	__u32 nr_leases;
+	__u32 nr_ranges;
+	__aligned_u64 leases;
+	__aligned_u64 ranges;
+};
+
+/*
+ * BAR_LEASE_LIST: returns 0.
+ *
+ * EFAULT, EINVAL, ENOMEM
+ * ENOSPC	not enough room: nr_leases and nr_ranges say how much it takes,
+ *		nothing was written to the arrays
+ */
+#define BAR_LEASE_LIST		_IOWR(BAR_LEASE_IOC_TYPE, 3, struct bar_lease_list)
+
+/**
+ * struct bar_lease_get_fd - another descriptor of a lease
+ * @argsz: in: size of this struct
+ * @flags: in: must be 0
+ * @lease_id: in: a live lease of this session
+ */
+struct bar_lease_get_fd {
+	__u32 argsz;
+	__u32 flags;
+	__aligned_u64 lease_id;
+};
+
+/*
+ * BAR_LEASE_GET_FD: returns a new descriptor of the lease's DMABUF (same inode,
+ * O_CLOEXEC), owned by the caller, >= 0.
+ *
+ * EFAULT, EINVAL
+ * EMFILE, ENFILE, ENOMEM
+ * ENOENT	lease_id isn't live in this session
+ */
+#define BAR_LEASE_GET_FD	_IOWR(BAR_LEASE_IOC_TYPE, 4, struct bar_lease_get_fd)
+
+#endif /* _UAPI_LINUX_BAR_LEASE_H */
