@@ -1,0 +1,10 @@
+using System.Collections.Immutable;
+
+namespace BarBroker.Unix;
+
+/// <summary>Who made a connection, as the kernel recorded it at <c>connect</c> (SO_PEERCRED, SO_PEERGROUPS; see unix(7)).</summary>
+/// <param name="Uid">Effective user id, in the reader's user namespace.</param>
+/// <param name="Gid">Effective group id.</param>
+/// <param name="Groups">Supplementary groups, <paramref name="Gid"/> not necessarily among them.</param>
+/// <param name="Pid">A label for people: pids are reused.</param>
+public sealed record PeerCredentials(uint Uid, uint Gid, ImmutableArray<uint> Groups, int Pid);

@@ -1,0 +1,13 @@
+namespace BarBroker.Devices;
+
+/// <summary>The device can't be reached for a while: memory decode is off, it is in reset or in low power.</summary>
+public sealed class DeviceSuspendedException(string device, Exception? innerException = null)
+    : Exception($"Device '{device}' is suspended: its memory can't be reached until it resumes.", innerException);
+
+/// <summary>The device went away.</summary>
+public sealed class DeviceGoneException(string device, Exception? innerException = null)
+    : Exception($"Device '{device}' is gone: it was unplugged, unbound from vfio-pci, or closed.", innerException);
+
+/// <summary>The kernel did not confirm in time that leases have ended.</summary>
+public sealed class RevocationUnconfirmedException(string device, Exception? innerException = null)
+    : Exception($"Device '{device}': the kernel did not confirm that the leases have ended; their ranges stay quarantined.", innerException);

@@ -1,0 +1,31 @@
+using BarBroker.Unix;
+
+namespace BarBroker.Transport;
+
+/// <summary>The connection that a call came on. Leases belong to it.</summary>
+public interface IPeerConnection
+{
+    /// <summary>Its number in this run of the broker, from 1.</summary>
+    ulong Id { get; }
+
+    /// <summary>Who made it.</summary>
+    PeerCredentials Credentials { get; }
+
+    /// <summary>Is cancelled once the connection has ended, whoever ended it.</summary>
+    CancellationToken Closed { get; }
+
+    /// <summary>Is cancelled once the process that made the connection has ended, even if others hold copies of its socket.</summary>
+    CancellationToken ProcessExited { get; }
+
+    /// <summary>
+    /// Takes over <paramref name="descriptor"/> and sends it with the next bytes of this connection, so that it arrives no
+    /// later than a reply written after this call. Whatever happens to the connection, the descriptor gets closed here.
+    /// </summary>
+    /// <returns>Its number in this connection's sequence, from 0.</returns>
+    /// <exception cref="DescriptorBudgetException">Too many descriptors are on their way; <paramref name="descriptor"/> is closed.</exception>
+    /// <exception cref="IOException">The connection has ended; <paramref name="descriptor"/> is closed.</exception>
+    ulong QueueDescriptor(OwnedDescriptor descriptor);
+}
+
+/// <summary>Too many descriptors are under way, on one connection or in all.</summary>
+public sealed class DescriptorBudgetException(string message) : Exception(message);
