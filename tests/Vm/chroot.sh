@@ -25,6 +25,7 @@ make_chroot() {
             "$DEBIAN_RELEASE" "$1" -
     rm -f "$1.apt.conf"
     mkdir -p "$1/work"
+    install -m 755 "$here/sparse-kernel" "$1/usr/local/bin/"
     # kbuild asks this script, which the headers package lacks, whether sparse will do.
     install -m 755 /dev/stdin "$(readlink -f "$1"/usr/src/linux-headers-*-common)/scripts/checker-valid.sh" <<<$'#!/bin/sh\necho 1'
 }
@@ -59,7 +60,7 @@ need_packages mmdebstrap
 debian_need_keys
 kernel=$("$here/kernel.sh")
 read -r release version _ <<<"$kernel"
-key=$(cache_key "$(declare -f make_chroot)" "$PACKAGES")
+key=$(cache_key "$(declare -f make_chroot)" "$PACKAGES" "$here/sparse-kernel")
 cache_prune 'chroot-*'
 root=$(cache_build "chroot-$DEBIAN_RELEASE-$release-$version-$key" make_chroot "$release")
 if [[ $1 == path ]]; then
