@@ -74,8 +74,8 @@ struct bar_device {
  */
 struct bar_session {
 	struct kref kref;
-	struct mutex revoke_lock;
-	struct mutex lock;
+	struct mutex revoke_lock; /* one revoke at a time */
+	struct mutex lock; /* table and sums */
 	struct xarray leases;
 	u32 nr_leases;
 	u32 nr_ranges;
@@ -91,7 +91,7 @@ struct bar_session {
 /**
  * struct bar_extent - one range of a lease
  * @lease: whose
- * @node: on a revoke's list, under the session's revoke_lock
+ * @node: in a revoke's list of extents, under the session's revoke_lock
  * @start: in the device's address space
  * @length: bytes
  * @pfn: its first page frame
@@ -111,6 +111,7 @@ struct bar_extent {
  * @device: its device, a reference
  * @outer: the DMABUF that clients map. The session's table holds the
  *	reference; without one, a lease must not follow this pointer
+ * @revoke_node: in a revoke's list of leases, under the session's revoke_lock
  * @drop_node: in the device's drops
  * @id: name in the session
  * @bar: base address register
@@ -135,6 +136,7 @@ struct bar_lease {
 	struct bar_session *session;
 	struct bar_device *device;
 	struct dma_buf *outer;
+	struct list_head revoke_node;
 	struct llist_node drop_node;
 	u64 id;
 	u32 bar;
@@ -143,7 +145,7 @@ struct bar_lease {
 	bool dropping;
 	atomic_t vmas;
 
-	spinlock_t lock;
+	spinlock_t lock; /* revoked, inserting, inner */
 	bool revoked;
 	unsigned int inserting;
 	struct dma_buf *inner;
@@ -175,12 +177,24 @@ struct bar_lease *bar_lease_create(struct bar_session *session,
 				   const struct bar_lease_export *request,
 				   const struct bar_lease_range *ranges);
 void bar_lease_discard(struct bar_lease *lease);
-u32 bar_lease_state(struct bar_lease *lease);
+void bar_lease_put(struct bar_lease *lease);
+bool bar_lease_begin_insert(struct bar_lease *lease);
+void bar_lease_end_insert(struct bar_lease *lease, pgoff_t pgoff);
 bool bar_lease_is_live(struct bar_lease *lease);
 bool bar_lease_mark_revoked(struct bar_lease *lease);
 bool bar_lease_is_idle(struct bar_lease *lease);
 bool bar_lease_wait_idle(struct bar_lease *lease, unsigned long deadline);
+
+/* inner.c */
+int bar_lease_import(struct bar_lease *lease, int fd);
+void bar_lease_unimport(struct bar_lease *lease);
+struct dma_buf *bar_lease_get_inner(struct bar_lease *lease);
+int bar_lease_probe(struct bar_lease *lease);
+u32 bar_lease_state(struct bar_lease *lease);
 void bar_lease_drop_inner(struct bar_lease *lease);
+
+/* outer.c */
+int bar_lease_export_outer(struct bar_lease *lease);
 
 /* device.c */
 struct bar_device *bar_device_get(struct pci_dev *pdev);

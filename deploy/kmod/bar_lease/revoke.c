@@ -5,6 +5,8 @@
  * Neither VFIO's locks nor the reservation of any DMABUF are taken on the way,
  * so a device that hangs in a reset doesn't hold up a revoke.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/dma-buf.h>
 #include <linux/err.h>
 #include <linux/jiffies.h>
@@ -16,10 +18,20 @@
 
 #include "internal.h"
 
-/* The lease of an extent, once per lease: at its first extent. */
-static struct bar_lease *bar_extent_first_of(struct bar_extent *extent)
+/**
+ * struct bar_revocation - what one revoke works on; under the session's revoke_lock
+ * @leases: the leases, all marked revoked
+ * @extents: their extents
+ */
+struct bar_revocation {
+	struct list_head leases;
+	struct list_head extents;
+};
+
+static void bar_revocation_init(struct bar_revocation *revocation)
 {
-	return extent == extent->lease->extents ? extent->lease : NULL;
+	INIT_LIST_HEAD(&revocation->leases);
+	INIT_LIST_HEAD(&revocation->extents);
 }
 
 static int bar_extent_compare(void *unused, const struct list_head *a, const struct list_head *b)
@@ -35,31 +47,32 @@ static int bar_extent_compare(void *unused, const struct list_head *a, const str
 	return 0;
 }
 
-/* Returns whether this very call ended the lease. */
-static bool bar_revoke_collect(struct bar_lease *lease, struct list_head *extents)
+/* Marks a lease and takes it in. Returns whether this very call ended it. */
+static bool bar_revoke_collect(struct bar_revocation *revocation, struct bar_lease *lease)
 {
 	unsigned int i;
 
 	lockdep_assert_held(&lease->session->revoke_lock);
 
 	/* Named twice in one call. */
-	if (!list_empty(&lease->extents[0].node))
+	if (!list_empty(&lease->revoke_node))
 		return false;
 
+	list_add_tail(&lease->revoke_node, &revocation->leases);
 	for (i = 0; i < lease->nr_extents; i++)
-		list_add_tail(&lease->extents[i].node, extents);
+		list_add_tail(&lease->extents[i].node, &revocation->extents);
 	return bar_lease_mark_revoked(lease);
 }
 
-static void bar_revoke_unmap(struct bar_session *session, struct list_head *extents)
+static void bar_revoke_unmap(struct bar_session *session, struct bar_revocation *revocation)
 {
 	struct bar_device *device = NULL;
 	u64 start = 0, end = 0;
 	struct bar_extent *extent;
 
-	list_sort(NULL, extents, bar_extent_compare);
+	list_sort(NULL, &revocation->extents, bar_extent_compare);
 
-	list_for_each_entry(extent, extents, node) {
+	list_for_each_entry(extent, &revocation->extents, node) {
 		if (extent->lease->device == device && extent->start <= end) {
 			end = max(end, extent->start + extent->length);
 			continue;
@@ -93,57 +106,47 @@ static void bar_revoke_unmap(struct bar_session *session, struct list_head *exte
 }
 
 /*
- * Ends every access through the leases on @extents, all of which are marked.
- * Returns false when an insertion could not be waited for. Even then all is
- * unmapped, and what is still being inserted unmaps itself: it will end, but
- * can't be promised to have ended.
+ * Ends every access through the leases. Returns false when an insertion could
+ * not be waited for. Even then all is unmapped, and what is still being
+ * inserted unmaps itself: it will end, but can't be promised to have ended.
  */
-static bool bar_revoke(struct bar_session *session, struct list_head *extents)
+static bool bar_revoke(struct bar_session *session, struct bar_revocation *revocation)
 {
 	unsigned long deadline = jiffies + BAR_REVOKE_TIMEOUT;
-	struct bar_extent *extent;
+	struct bar_lease *lease;
 	bool confirmed = true;
 
 	lockdep_assert_held(&session->revoke_lock);
 
-	list_for_each_entry(extent, extents, node) {
-		if (bar_extent_first_of(extent) && !bar_lease_wait_idle(extent->lease, deadline))
+	list_for_each_entry(lease, &revocation->leases, revoke_node) {
+		if (!bar_lease_wait_idle(lease, deadline))
 			confirmed = false;
 	}
 
-	bar_revoke_unmap(session, extents);
+	bar_revoke_unmap(session, revocation);
 
 	/*
 	 * Only now: until its mappings are gone, VFIO has to be able to tell us
 	 * that it takes the device away.
 	 */
-	list_for_each_entry(extent, extents, node) {
-		struct bar_lease *lease = bar_extent_first_of(extent);
-
-		if (lease && !lease->dropping) {
-			lease->dropping = true;
-			kref_get(&lease->kref);
-			bar_device_queue_drop(lease->device, lease);
-		}
+	list_for_each_entry(lease, &revocation->leases, revoke_node) {
+		if (lease->dropping)
+			continue;
+		lease->dropping = true;
+		kref_get(&lease->kref);
+		bar_device_queue_drop(lease->device, lease);
 	}
 	return confirmed;
 }
 
-/*
- * Takes the leases off @extents and, if they are idle or @force, out of the
- * table, which ends their ids.
- */
-static void bar_revoke_retire(struct bar_session *session, struct list_head *extents, bool force)
+/* Takes the leases that are idle, or all with @force, out of the table: their ids are free. */
+static void bar_revoke_retire(struct bar_session *session, struct bar_revocation *revocation,
+			      bool force)
 {
-	struct bar_extent *extent, *next;
+	struct bar_lease *lease, *next;
 
-	list_for_each_entry_safe(extent, next, extents, node) {
-		struct bar_lease *lease = extent->lease;
-
-		list_del_init(&extent->node);
-		/* The last one: until then, the lease has to stay for the others. */
-		if (extent != &lease->extents[lease->nr_extents - 1])
-			continue;
+	list_for_each_entry_safe(lease, next, &revocation->leases, revoke_node) {
+		list_del_init(&lease->revoke_node);
 		if (!force && !bar_lease_is_idle(lease))
 			continue;
 
@@ -152,14 +155,14 @@ static void bar_revoke_retire(struct bar_session *session, struct list_head *ext
 		session->nr_leases--;
 		session->nr_ranges -= lease->nr_extents;
 		mutex_unlock(&session->lock);
-		/* The table's reference; may free the lease. */
+		/* The table's reference; may free the lease, and its extents with it. */
 		dma_buf_put(lease->outer);
 		cond_resched();
 	}
 }
 
-static u32 bar_revoke_collect_ids(struct bar_session *session, const u64 *ids, u32 nr_ids,
-				  struct list_head *extents)
+static u32 bar_revoke_collect_ids(struct bar_session *session, struct bar_revocation *revocation,
+				  const u64 *ids, u32 nr_ids)
 {
 	struct bar_lease *lease;
 	u32 i, nr_revoked = 0;
@@ -167,7 +170,7 @@ static u32 bar_revoke_collect_ids(struct bar_session *session, const u64 *ids, u
 	mutex_lock(&session->lock);
 	for (i = 0; i < nr_ids; i++) {
 		lease = xa_load(&session->leases, ids[i]);
-		if (lease && bar_revoke_collect(lease, extents))
+		if (lease && bar_revoke_collect(revocation, lease))
 			nr_revoked++;
 		cond_resched();
 	}
@@ -179,7 +182,7 @@ static u32 bar_revoke_collect_ids(struct bar_session *session, const u64 *ids, u
 long bar_session_revoke(struct bar_session *session, void __user *arg)
 {
 	struct bar_lease_revoke request;
-	LIST_HEAD(extents);
+	struct bar_revocation revocation;
 	bool confirmed;
 	u64 *ids;
 	int ret;
@@ -201,19 +204,20 @@ long bar_session_revoke(struct bar_session *session, void __user *arg)
 		goto out_free_ids;
 	}
 
+	bar_revocation_init(&revocation);
 	mutex_lock(&session->revoke_lock);
-	request.nr_revoked = bar_revoke_collect_ids(session, ids, request.nr_ids, &extents);
+	request.nr_revoked = bar_revoke_collect_ids(session, &revocation, ids, request.nr_ids);
 	atomic64_inc(&session->revoke_calls);
 	atomic64_add(request.nr_revoked, &session->leases_revoked);
 
-	confirmed = bar_revoke(session, &extents);
-	bar_revoke_retire(session, &extents, false);
+	confirmed = bar_revoke(session, &revocation);
+	bar_revoke_retire(session, &revocation, false);
 	mutex_unlock(&session->revoke_lock);
 
 	ret = confirmed ? 0 : -ETIMEDOUT;
 	/* Could be written a moment ago; a caller who unmaps it meanwhile won't know. */
 	if (copy_to_user(arg, &request, sizeof(request)))
-		pr_debug("bar_lease: nr_revoked could not be reported\n");
+		pr_debug("nr_revoked could not be reported\n");
 
 out_free_ids:
 	kvfree(ids);
@@ -226,20 +230,21 @@ out_free_ids:
  */
 void bar_session_revoke_all(struct bar_session *session)
 {
+	struct bar_revocation revocation;
 	struct bar_lease *lease;
-	LIST_HEAD(extents);
 	unsigned long id;
 
+	bar_revocation_init(&revocation);
 	mutex_lock(&session->revoke_lock);
 	mutex_lock(&session->lock);
 	xa_for_each(&session->leases, id, lease) {
-		bar_revoke_collect(lease, &extents);
+		bar_revoke_collect(&revocation, lease);
 		cond_resched();
 	}
 	mutex_unlock(&session->lock);
 
-	if (!bar_revoke(session, &extents))
-		pr_warn_ratelimited("bar_lease: closed a session while a page fault was still ending\n");
-	bar_revoke_retire(session, &extents, true);
+	if (!bar_revoke(session, &revocation))
+		pr_warn_ratelimited("closed a session while a page fault was still ending\n");
+	bar_revoke_retire(session, &revocation, true);
 	mutex_unlock(&session->revoke_lock);
 }
