@@ -2,14 +2,19 @@ namespace BarBroker.Policy;
 
 /// <summary>One thing that is wrong in a policy file.</summary>
 /// <param name="File">The file, as it was named to the broker.</param>
-/// <param name="At">Where in it.</param>
+/// <param name="At">Where in it; the default for the file as such.</param>
 /// <param name="KeyPath">The key in question, such as <c>grants[0].uid</c>; empty for the file as a whole.</param>
 /// <param name="Message">What was found, and what would be right.</param>
 internal sealed record PolicyError(string File, FilePosition At, string KeyPath, string Message)
 {
     /// <summary>In the form that editors jump to.</summary>
     public override string ToString()
-        => KeyPath.Length == 0 ? $"{File}:{At.Line}:{At.Column}: {Message}" : $"{File}:{At.Line}:{At.Column}: {KeyPath}: {Message}";
+        => (At.Line, KeyPath.Length) switch
+        {
+            (0, _) => $"{File}: {Message}",
+            (_, 0) => $"{File}:{At.Line}:{At.Column}: {Message}",
+            _ => $"{File}:{At.Line}:{At.Column}: {KeyPath}: {Message}",
+        };
 }
 
 /// <summary>The policy can't be used. There is no policy then: the broker does not start with half of one.</summary>
