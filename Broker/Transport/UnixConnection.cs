@@ -103,11 +103,16 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
     /// <summary>Kestrel is done with the connection.</summary>
     public override async ValueTask DisposeAsync()
     {
-        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
-            return;
+            await CloseAsync();
         }
 
+        await base.DisposeAsync();
+    }
+
+    private async Task CloseAsync()
+    {
         // Completing Kestrel's ends lets the send loop write what is left and then shut down, which ends the receive loop.
         await Transport.Input.CompleteAsync();
         await Transport.Output.CompleteAsync();
