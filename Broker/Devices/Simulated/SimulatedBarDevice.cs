@@ -55,6 +55,9 @@ public sealed class SimulatedBarDevice : IBarDevice
     /// <summary>A simulated device stays.</summary>
     public CancellationToken Gone => CancellationToken.None;
 
+    /// <summary>Takes the memory of a descriptor away; tests block it or let it fail.</summary>
+    internal Action<OwnedDescriptor> Truncate { get; init; } = descriptor => Files.Truncate(descriptor, 0);
+
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">The ranges are none, of several BARs or out of bounds, or <paramref name="id"/> is live.</exception>
     /// <exception cref="ObjectDisposedException">The device was closed.</exception>
@@ -76,7 +79,7 @@ public sealed class SimulatedBarDevice : IBarDevice
             {
                 if (_leases.TryGetValue(id, out SimulatedLease? lease))
                 {
-                    endings.Add(lease.EndAsync());
+                    endings.Add(lease.EndAsync(Truncate));
                 }
             }
         }

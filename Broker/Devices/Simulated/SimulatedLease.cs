@@ -65,12 +65,12 @@ internal sealed class SimulatedLease : IDisposable
     /// Takes the memory away. On a thread of its own, because a hostile holder can block it; called again, it joins the attempt that
     /// is under way, or repeats a failed one. Not to be called by two threads at once.
     /// </summary>
-    public Task EndAsync()
+    public Task EndAsync(Action<OwnedDescriptor> truncate)
     {
         if (_ending is null or { IsFaulted: true })
         {
             _ending = Task.Factory.StartNew(
-                () => Files.Truncate(_memory, 0),
+                () => truncate(_memory),
                 CancellationToken.None,
                 TaskCreationOptions.LongRunning,
                 TaskScheduler.Default);
