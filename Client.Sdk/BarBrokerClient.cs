@@ -24,17 +24,18 @@ public sealed class BarBrokerClient : IAsyncDisposable
     {
         _connection = connection;
         _watch = new LeaseWatch(connection, _book, time);
-        connection.Closed.Register(_book.Close);
     }
 
-    /// <summary>Is cancelled once the connection is over, whoever ended it. Every lease is over then, too.</summary>
+    /// <summary>Is cancelled once the connection is over, whoever ended it. Every lease ends with it.</summary>
     public CancellationToken Closed => _connection.Closed;
 
     /// <summary>Connects.</summary>
     /// <param name="socketPath">The broker's socket.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    /// <exception cref="ArgumentException"><paramref name="socketPath"/> is empty, or longer than a socket's address can be (107 bytes).</exception>
-    /// <exception cref="RpcException">UNAVAILABLE: there is no such socket, nobody listens, or permission is missing; the message says which.</exception>
+    /// <exception cref="ArgumentException"><paramref name="socketPath"/> is empty.</exception>
+    /// <exception cref="RpcException">
+    /// UNAVAILABLE: there is no such socket, nobody listens, permission is missing, or the path is longer than a socket's address can be (107 bytes); the message says which.
+    /// </exception>
     public static async Task<BarBrokerClient> ConnectAsync(string socketPath = DefaultSocketPath, CancellationToken cancellationToken = default) =>
         new(await GrpcBrokerConnection.ConnectAsync(socketPath, cancellationToken), TimeProvider.System);
 
