@@ -10,7 +10,10 @@ namespace BarBroker.Client.Leases;
 /// </summary>
 internal sealed class LeaseWatch(IBrokerConnection connection, LeaseBook book, TimeProvider time)
 {
-    /// <summary>Between two tries on a connection that lives. A Watch that ends there is a broker's fault, and it may need a moment to forget the old one.</summary>
+    /// <summary>
+    /// Between two tries on a connection that lives. A Watch that ends there is a broker's fault, and it may need a moment to forget
+    /// the old one.
+    /// </summary>
     internal static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
 
     private readonly Lock _lock = new();
