@@ -39,7 +39,7 @@ run_inside() {
     mount --rbind /dev "$root/dev"
     mount -t proc proc "$root/proc"
     mount --bind "$dir" "$root/work"
-    exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LC_ALL=C.UTF-8 \
+    exec chroot "$root" /usr/bin/env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LC_ALL=C.UTF-8 \
         KERNEL_RELEASE="$KERNEL_RELEASE" KERNEL_BUILD="/lib/modules/$KERNEL_RELEASE/build" \
         sh -c 'cd /work && exec "$@"' sh "${@:3}"
 }

@@ -1,0 +1,201 @@
+#!/usr/bin/env bash
+# Usage: boot.sh --results DIR [OPTION]... -- COMMAND ARGS...
+#
+# Boots the unmodified distribution kernel in an emulated machine, runs COMMAND in it as root and ends with its status.
+#   --results DIR        is /results in the guest, made if need be; DIR/console.log is the kernel's log, DIR/output.log what
+#                        COMMAND printed (and this script's standard output), DIR/ivshmem.bin the memory behind
+#                        ivshmem's BAR 2, DIR/verdict one line on how it ended
+#   --payload DIR        its content is laid over the guest's /; repeatable, later ones win
+#   --module FILE        a kernel module to load after VFIO's; repeatable, in order
+#   --env NAME=VALUE     for COMMAND; repeatable
+#   --timeout SECONDS    for everything (300)
+#   --memory MIB         (2048)
+#   --cpus N             (1) More than one means real concurrency, for stress: see README.md
+#   --cpu MODEL          qemu's -cpu (max)
+#   --root-port          ivshmem behind a PCIe root port: it can then be reset and unplugged
+# In the guest BAR_BROKER_VM_IVSHMEM, _EDU and _NVME name the functions, bound to vfio-pci.
+#
+# Exit status: COMMAND's, or
+#   120  bad usage, or this machine lacks something    121  the kernel's log has a WARNING, BUG, Oops, ... (wins over COMMAND's)
+#   122  the guest ended without a word (panic, reset)  123  the guest could not be brought up (module, device)
+#   124  timeout
+# shellcheck source-path=SCRIPTDIR disable=SC2054
+set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
+# shellcheck source=../lib/packages.sh
+. "$here/../lib/packages.sh"
+# shellcheck source=report.sh
+. "$here/report.sh"
+
+readonly USAGE_ERROR=120 KERNEL_REPORT=121 NO_WORD=122 SETUP_FAILED=123 TIMED_OUT=124
+readonly IVSHMEM_SLOT=04 EDU_SLOT=05 NVME_SLOT=06 ROOT_PORT_SLOT=07
+
+die() {
+    echo "boot.sh: $*" >&2
+    exit "$USAGE_ERROR"
+}
+
+results='' timeout=300 memory=2048 cpus=1 cpu=max root_port=''
+payloads=() modules=() environment=()
+while (($#)); do
+    case $1 in
+        --results | --payload | --module | --env | --timeout | --memory | --cpus | --cpu)
+            (($# > 1)) || die "$1 needs a value" ;;&
+        --results) results=$2; shift ;;
+        --payload) [[ -d $2 ]] || die "--payload: no directory '$2'"; payloads+=("$2"); shift ;;
+        --module) [[ -f $2 ]] || die "--module: no file '$2'"; modules+=("$2"); shift ;;
+        --env) [[ $2 =~ ^[A-Za-z_][A-Za-z0-9_]*= ]] || die "--env: '$2' is not NAME=VALUE"; environment+=("$2"); shift ;;
+        --timeout) timeout=$2; shift ;;
+        --memory) memory=$2; shift ;;
+        --cpus) cpus=$2; shift ;;
+        --cpu) cpu=$2; shift ;;
+        --root-port) root_port=yes ;;
+        --) shift; break ;;
+        -h | --help) sed -n '2,/^# shellcheck/{/^# shellcheck/d;s/^# \{0,1\}//p}' "$0"; exit ;;
+        *) die "unknown argument '$1'; --help lists what there is" ;;
+    esac
+    shift
+done
+[[ -n $results ]] || die "--results DIR is missing"
+(($#)) || die "no COMMAND after --"
+for value in "$timeout" "$memory" "$cpus"; do
+    [[ $value =~ ^[1-9][0-9]*$ ]] || die "'$value' is not a positive number"
+done
+command=("$@")
+
+# write_run DIR: /etc/vm-run, what this boot asks of init, and the modules in /etc/vm-modules.d.
+write_run() {
+    local file=$1/etc/vm-run module bind=() ivshmem=0000:00:$IVSHMEM_SLOT.0
+    # A root port's secondary bus is the first that firmware hands out.
+    [[ -z $root_port ]] || ivshmem=0000:01:00.0
+    bind=("$ivshmem" "0000:00:$EDU_SLOT.0" "0000:00:$NVME_SLOT.0")
+    mkdir -p "$1/etc/vm-modules.d"
+    {
+        printf 'export BAR_BROKER_VM=1 BAR_BROKER_VM_IVSHMEM=%s BAR_BROKER_VM_EDU=%s BAR_BROKER_VM_NVME=%s\n' "${bind[@]}"
+        ((${#environment[@]} == 0)) || printf 'export %q\n' "${environment[@]}"
+        printf 'vm_bind="%s"\nvm_modules="' "${bind[*]}"
+        for module in "${modules[@]}"; do
+            cp "$module" "$1/etc/vm-modules.d/"
+            printf '/etc/vm-modules.d/%s ' "$(basename "$module")"
+        done
+        printf '"\nvm_command() {\n'
+        printf ' %q' "${command[@]}"
+        printf '\n}\n'
+    } >"$file"
+}
+
+# archive DIR: prints DIR's content as a cpio archive, everything owned by root.
+archive() {
+    (cd "$1" && find . -mindepth 1 -print0 | cpio --quiet -0 -o -H newc -R 0:0)
+}
+
+# make_initrd DIR: DIR/initrd, the guest's whole root file system: the base, the payloads and what this boot asks.
+make_initrd() {
+    local payload base
+    base=$("$here/guest.sh")
+    mkdir "$1/run"
+    write_run "$1/run"
+    {
+        cat "$base"
+        for payload in "${payloads[@]}"; do
+            archive "$payload"
+        done
+        archive "$1/run"
+    } >"$1/initrd"
+}
+
+# qemu_arguments DIR KERNEL-DIR: sets `arguments`.
+qemu_arguments() {
+    local thread=single bus=pcie.0,addr=0x$IVSHMEM_SLOT
+    ((cpus == 1)) || thread=multi
+    arguments=(
+        -nodefaults -no-user-config -display none -no-reboot -M q35,kernel-irqchip=off -accel "tcg,thread=$thread"
+        -cpu "$cpu" -smp "$cpus" -m "$memory"
+        -device intel-iommu,intremap=on
+        -kernel "$2/vmlinuz" -initrd "$1/initrd"
+        # An Oops ends the run; lock-ups end in the timeout, so a busy host can't fake one.
+        -append "console=ttyS0 intel_iommu=on panic=-1 oops=panic nowatchdog random.trust_cpu=on"
+        -serial "file:$results/console.log"
+        -device virtio-serial-pci,addr=0x8
+        -chardev "file,id=output,path=$results/output.log" -device virtserialport,chardev=output,name=output
+        -chardev "file,id=status,path=$1/status" -device virtserialport,chardev=status,name=status
+        # The guest's /dev/vm-monitor is the machine's own monitor, so that a test can unplug what it tests.
+        -chardev "socket,id=port,path=$1/monitor,server=on,wait=off" -device virtserialport,chardev=port,name=monitor
+        -chardev "socket,id=monitor,path=$1/monitor" -mon chardev=monitor,mode=readline
+        -fsdev "local,id=results,path=$results,security_model=none,multidevs=remap"
+        -device virtio-9p-pci,fsdev=results,mount_tag=results,addr=0x9
+    )
+    if [[ -n $root_port ]]; then
+        arguments+=(-device "pcie-root-port,id=port1,bus=pcie.0,addr=0x$ROOT_PORT_SLOT,chassis=1,slot=1")
+        bus=port1
+    fi
+    arguments+=(
+        -object "memory-backend-file,id=bar2,size=64M,mem-path=$results/ivshmem.bin,share=on"
+        -device "ivshmem-plain,id=ivshmem,memdev=bar2,bus=$bus"
+        -device "edu,id=edu,addr=0x$EDU_SLOT"
+        -drive "if=none,id=drive,format=raw,file=$1/drive,cache=unsafe"
+        -device "nvme,id=nvme,drive=drive,serial=throw-away,addr=0x$NVME_SLOT"
+    )
+}
+
+# run_machine DIR: runs the machine to its end or the timeout; copies COMMAND's output to standard output as it comes.
+run_machine() {
+    local machine clock
+    : >"$results/output.log"
+    : >"$results/console.log"
+    : >"$1/status"
+    timeout --signal=KILL "$timeout" qemu-system-x86_64 "${arguments[@]}" </dev/null >"$1/qemu.log" 2>&1 &
+    machine=$!
+    tail --pid="$machine" -s 0.1 -n +1 -f "$results/output.log" &
+    clock=$!
+    machine_status=0
+    wait "$machine" || machine_status=$?
+    wait "$clock" || true
+}
+
+# verdict DIR: says how it ended, in DIR/verdict and on stderr unless all is well; sets `code`.
+verdict() {
+    local last reports text
+    last=$(tail -n 1 "$1/status")
+    reports=$(kernel_reports "$results/console.log")
+    if [[ -n $reports ]]; then
+        text="the kernel's log has reports (console.log); COMMAND: ${last:-did not end}
+$reports"
+        code=$KERNEL_REPORT
+    elif [[ $last =~ ^exit\ ([0-9]+)$ ]]; then
+        text=$last
+        code=${BASH_REMATCH[1]}
+    elif [[ $last == setup* ]]; then
+        text="the guest could not be brought up: ${last#setup }"
+        code=$SETUP_FAILED
+    elif ((machine_status == 137)); then
+        text="timeout after $timeout s (${last:-not booted})"
+        code=$TIMED_OUT
+    elif ((machine_status)); then
+        text="qemu failed ($machine_status): $(tail -n 5 "$1/qemu.log")"
+        code=$USAGE_ERROR
+    else
+        text="the guest ended without a word (${last:-not booted}); the end of console.log:
+$(tail -n 5 "$results/console.log")"
+        code=$NO_WORD
+    fi
+    printf '%s\n' "$text" >"$results/verdict"
+    [[ $text == exit* ]] || printf 'boot.sh: %s\n' "$text" >&2
+    sed -n 's/^booted //p' "$1/status" >"$results/boot-seconds"
+}
+
+need_packages qemu-system-x86 cpio
+mkdir -p "$results"
+results=$(readlink -f "$results")
+# Any user of the guest may leave results.
+chmod 1777 "$results"
+kernel=$("$here/kernel.sh")
+read -r _ _ kernel_dir <<<"$kernel"
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+truncate -s 64M "$scratch/drive"
+make_initrd "$scratch"
+qemu_arguments "$scratch" "$kernel_dir"
+run_machine "$scratch"
+verdict "$scratch"
+exit "$code"
