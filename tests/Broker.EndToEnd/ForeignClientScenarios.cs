@@ -1,0 +1,57 @@
+using System.Text.Json.Nodes;
+
+namespace BarBroker.EndToEnd;
+
+/// <summary>Any gRPC client can talk to the broker; one that can't receive descriptors is told so.</summary>
+public sealed class ForeignClientScenarios(Machine machine)
+{
+    private const string AcquireMethod = "barbroker.v1.Broker/Acquire";
+
+    [Fact]
+    public async Task A_client_that_can_not_take_descriptors_is_told_what_to_do()
+    {
+        JsonNode error = await Buf.FailAsync(Users.Alice, machine.Broker.ClientSocket, AcquireMethod, """{"device": "board", "window": "left", "access": "ACCESS_READ_WRITE"}""");
+        Assert.Equal("failed_precondition", (string?)error["code"]);
+        Assert.Contains("delivery", (string?)error["message"], StringComparison.OrdinalIgnoreCase);
+        Assert.Contains("DELIVERY_MISSING", error.ToJsonString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_call_without_an_access_is_told_which_there_are()
+    {
+        JsonNode error = await Buf.FailAsync(Users.Alice, machine.Broker.ClientSocket, AcquireMethod, """{"device": "board", "window": "left", "delivery": "DELIVERY_IN_BAND"}""");
+        Assert.Equal("invalid_argument", (string?)error["code"]);
+        Assert.Contains("ACCESS_MISSING", error.ToJsonString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_sockets_offer_what_they_are_for()
+    {
+        string[] client = await Buf.ListServicesAsync(machine.Broker.ClientSocket);
+        string[] admin = await Buf.ListServicesAsync(machine.Broker.AdminSocket);
+        Assert.Contains("barbroker.v1.Broker", client);
+        Assert.DoesNotContain("barbroker.v1.Admin", client);
+        Assert.Contains("barbroker.v1.Admin", admin);
+        Assert.All((string[][])[client, admin], services => Assert.Contains("grpc.health.v1.Health", services));
+    }
+
+    [Fact]
+    public async Task The_admin_sees_who_holds_what()
+    {
+        await using Client alice = await machine.ConnectAsync(Users.Alice);
+        ClientLease left = await alice.AcquireAsync("left");
+
+        JsonNode answer = await Buf.CallAsync(machine.Broker.AdminSocket, "barbroker.v1.Admin/ListLeases", """{"device": "board"}""");
+        JsonNode held = Assert.Single(answer["leases"]!.AsArray())!;
+        Assert.Equal($"{left.Properties.Id}", (string?)held["lease"]!["leaseId"]);
+        Assert.Equal((Users.Alice, Users.ClientGroup), ((int)held["holder"]!["uid"]!, (int)held["holder"]!["gid"]!));
+    }
+
+    [Fact]
+    public async Task An_unprivileged_user_can_not_reach_the_admins_socket()
+    {
+        JsonNode error = await Buf.FailAsync(Users.Alice, machine.Broker.AdminSocket, "barbroker.v1.Admin/Revoke", """{"all": true}""");
+        Assert.Equal("unavailable", (string?)error["code"]);
+        Assert.Contains("permission denied", (string?)error["message"], StringComparison.OrdinalIgnoreCase);
+    }
+}
