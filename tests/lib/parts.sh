@@ -22,14 +22,14 @@ lint_c() {
         xargs -0 -r -I{} clang-format --dry-run --Werror "$root/{}"
 }
 
-# Every tracked script, by its name or its first line.
+# Every tracked script: by its name, or executable without one.
 lint_shell() {
     need_packages shellcheck
     local scripts
     cd "$root" || return
     mapfile -t scripts < <({
         git ls-files -- '*.sh'
-        git grep -lIE -m 1 '^#!.*(/|env )(ba)?sh$' || true
+        git ls-files --stage | awk '$1 == "100755"' | cut -f 2
     } | sort -u)
     shellcheck --external-sources "${scripts[@]}"
 }
@@ -97,7 +97,7 @@ bench_simulated() {
     dotnet=$(shared_dotnet "$scratch/dotnet")
     gcc -O2 -Wall -Wextra -Werror -o "$scratch/descriptor-ping-pong" "$root/tests/Benchmarks/native/descriptor_ping_pong.c"
     "$scratch/descriptor-ping-pong"
-    BAR_BROKER_STAGE=$stage BAR_BROKER_RESULTS=$(make_results bench) "$dotnet" "$stage/benchmarks/Benchmarks.dll"
+    BAR_BROKER_STAGE=$stage BAR_BROKER_RESULTS=$(make_results bench) "$dotnet" "$stage/benchmarks/bar-benchmarks.dll"
 }
 
 bench_vm() {
@@ -106,7 +106,7 @@ bench_vm() {
     module=$("$root/tests/Vm/module.sh")
     "$root/tests/Vm/boot.sh" --results "$vm" --timeout "$VM_TIMEOUT" --payload "$payload" --module "$module" \
         --env "BAR_BROKER_STAGE=$GUEST_STAGE" --env BAR_BROKER_RESULTS=/results \
-        -- dotnet "$GUEST_STAGE/benchmarks/Benchmarks.dll"
+        -- dotnet "$GUEST_STAGE/benchmarks/bar-benchmarks.dll"
 }
 
 # make_results NAME: prints a directory for the logs of a part's processes.

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace BarBroker.EndToEnd.Harness;
 
@@ -36,34 +37,13 @@ internal readonly partial struct LeaseSessionInfo
 
     internal static LeaseSessionInfo Of(BrokerProcess broker)
     {
-        string link = Directory.GetFiles($"/proc/{broker.ProcessId}/fd")
-            .First(descriptor => File.ResolveLinkTarget(descriptor, returnFinalTarget: false)?.FullName == "/dev/bar_lease");
-        int number = int.Parse(Path.GetFileName(link), System.Globalization.CultureInfo.InvariantCulture);
-        int process = Checked(OpenProcess(broker.ProcessId, 0), "pidfd_open");
-        int session = Checked(GetDescriptor(process, number, 0), "pidfd_getfd");
+        using SafeFileHandle session = BorrowedDescriptor.Of(broker.ProcessId, "/dev/bar_lease");
         LeaseSessionInfo info = new(Size);
-        Checked(Control(session, GetInfo, ref info), "BAR_LEASE_GET_INFO");
-
-        // At once: the session's last close is what revokes everything when a broker dies.
-        Checked(Close(session), "close");
-        Checked(Close(process), "close");
-        return info;
+        return Control(session, GetInfo, ref info) == 0
+            ? info
+            : throw new InvalidOperationException($"BAR_LEASE_GET_INFO: errno {Marshal.GetLastPInvokeError()}");
     }
-
-    private static int Checked(int result, string call)
-    {
-        return result >= 0 ? result : throw new InvalidOperationException($"{call}: errno {Marshal.GetLastPInvokeError()}");
-    }
-
-    [LibraryImport("libc", EntryPoint = "pidfd_open", SetLastError = true)]
-    private static partial int OpenProcess(int process, uint flags);
-
-    [LibraryImport("libc", EntryPoint = "pidfd_getfd", SetLastError = true)]
-    private static partial int GetDescriptor(int process, int descriptor, uint flags);
 
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
-    private static partial int Control(int descriptor, nuint request, ref LeaseSessionInfo argument);
-
-    [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
-    private static partial int Close(int descriptor);
+    private static partial int Control(SafeFileHandle descriptor, nuint request, ref LeaseSessionInfo argument);
 }
