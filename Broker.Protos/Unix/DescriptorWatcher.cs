@@ -1,0 +1,139 @@
+using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace BarBroker.Unix;
+
+/// <summary>Hears from a <see cref="DescriptorWatcher"/>.</summary>
+internal interface IDescriptorObserver
+{
+    /// <summary>The descriptor is ready. Runs on the watcher's one thread: hand real work on.</summary>
+    void OnReady();
+}
+
+/// <summary>What to wait for.</summary>
+[Flags]
+internal enum DescriptorEvents : uint
+{
+    /// <summary>EPOLLIN.</summary>
+    Readable = 0x1,
+
+    /// <summary>EPOLLOUT.</summary>
+    Writable = 0x4,
+
+    /// <summary>EPOLLONESHOT: report once, until armed again.</summary>
+    Once = 1u << 30,
+
+    /// <summary>EPOLLET: report each wake-up, not the state.</summary>
+    EdgeTriggered = 1u << 31,
+}
+
+/// <summary>
+/// One thread that waits for every pidfd and every full socket of the process: .NET's own event loop takes neither. It lives as long as
+/// the process does, and sleeps when nothing happens.
+/// </summary>
+internal sealed unsafe class DescriptorWatcher
+{
+    private const int EventsPerWait = 64;
+    private const int WaitForever = -1;
+
+    private static readonly Lazy<DescriptorWatcher> LazyShared = new(() => new DescriptorWatcher());
+
+    // struct epoll_event is packed on x86-64 and nowhere else.
+    private static readonly int EventDataOffset = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 4 : 8;
+    private static readonly int EventSize = EventDataOffset + sizeof(ulong);
+
+    private readonly OwnedDescriptor _epoll;
+    private readonly ConcurrentDictionary<ulong, Registration> _registrations = new();
+    private ulong _lastToken;
+
+    private DescriptorWatcher()
+    {
+        int epoll = Libc.EpollCreate(Libc.EpollCloseOnExec);
+        _epoll = epoll >= 0 ? new OwnedDescriptor(epoll) : throw UnixException.FromLastError("epoll_create1");
+        new Thread(Run) { IsBackground = true, Name = "descriptor-watcher" }.Start();
+    }
+
+    /// <summary>The process's one.</summary>
+    internal static DescriptorWatcher Shared => LazyShared.Value;
+
+    /// <summary>
+    /// Watches <paramref name="descriptor"/> until the result is disposed, which must happen before the descriptor is closed. A report
+    /// that is on its way then may still arrive.
+    /// </summary>
+    /// <exception cref="UnixException">The kernel takes no more.</exception>
+    internal Registration Watch(SafeHandle descriptor, DescriptorEvents events, IDescriptorObserver observer)
+    {
+        Registration registration = new(this, Interlocked.Increment(ref _lastToken), descriptor, observer);
+        _registrations[registration.Token] = registration;
+        try
+        {
+            Control(Libc.EpollAdd, registration, events);
+        }
+        catch
+        {
+            _registrations.TryRemove(registration.Token, out _);
+            throw;
+        }
+
+        return registration;
+    }
+
+    private void Control(int operation, Registration registration, DescriptorEvents events)
+    {
+        byte* buffer = stackalloc byte[EventSize];
+        Unsafe.WriteUnaligned(buffer, (uint)events);
+        Unsafe.WriteUnaligned(buffer + EventDataOffset, registration.Token);
+        if (Libc.EpollControl(_epoll, operation, registration.Descriptor, buffer) != 0)
+        {
+            throw UnixException.FromLastError("epoll_ctl");
+        }
+    }
+
+    private void Run()
+    {
+        byte* events = stackalloc byte[EventsPerWait * EventSize];
+        while (true)
+        {
+            int count = Libc.EpollWait(_epoll, events, EventsPerWait, WaitForever);
+            if (count < 0 && Marshal.GetLastPInvokeError() != Errno.Interrupted)
+            {
+                // Nothing else can be wrong with arguments that never change; without this thread no exit would ever be seen.
+                Environment.FailFast("epoll_wait failed", UnixException.FromLastError("epoll_wait"));
+            }
+
+            for (int i = 0; i < count; i++)
+            {
+                // By number, not by object: a registration may be gone by now.
+                ulong token = Unsafe.ReadUnaligned<ulong>(events + (i * EventSize) + EventDataOffset);
+                if (_registrations.TryGetValue(token, out Registration? registration))
+                {
+                    registration.Observer.OnReady();
+                }
+            }
+        }
+    }
+
+    /// <summary>One descriptor under watch.</summary>
+    internal sealed class Registration(DescriptorWatcher watcher, ulong token, SafeHandle descriptor, IDescriptorObserver observer) : IDisposable
+    {
+        internal ulong Token => token;
+
+        internal SafeHandle Descriptor => descriptor;
+
+        internal IDescriptorObserver Observer => observer;
+
+        /// <summary>Waits again, after a report of a one-shot registration.</summary>
+        /// <exception cref="UnixException">The kernel refused.</exception>
+        internal void Arm(DescriptorEvents events) => watcher.Control(Libc.EpollModify, this, events);
+
+        /// <summary>Ends the watch.</summary>
+        public void Dispose()
+        {
+            if (watcher._registrations.TryRemove(token, out _))
+            {
+                watcher.Control(Libc.EpollDelete, this, 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+namespace BarBroker.Rpc;
+
+/// <summary>The numbers of the gRPC server, each with its reason.</summary>
+internal static class GrpcLimits
+{
+    /// <summary>Two descriptors each (socket and pidfd): far below the unit's LimitNOFILE.</summary>
+    internal const int MaxConnections = 1024;
+
+    /// <summary>gRPC's usual limit, which tools expect. Nothing that the broker reads comes near it.</summary>
+    internal const int MaxReceiveMessageSize = 4 * 1024 * 1024;
+
+    /// <summary>A client writes its preface right after connecting; more than this is a client that hangs or floods.</summary>
+    internal static readonly TimeSpan PrefaceTimeout = TimeSpan.FromSeconds(5);
+}

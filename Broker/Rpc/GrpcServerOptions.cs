@@ -1,0 +1,42 @@
+using System.Collections.Immutable;
+using System.Net.Sockets;
+
+namespace BarBroker.Rpc;
+
+/// <summary>One Unix socket, and what is served on it.</summary>
+public sealed class GrpcEndpoint
+{
+    /// <summary>Where the socket is made. Its directory must exist. A dead broker's socket there is replaced, a live one's never.</summary>
+    public required string SocketPath { get; init; }
+
+    /// <summary>The services, besides reflection and health, which every endpoint has.</summary>
+    public required ImmutableArray<IGrpcService> Services { get; init; }
+
+    /// <summary>Who may connect: connecting takes write permission.</summary>
+    public UnixFileMode Mode { get; init; } = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+
+    /// <summary>The socket's group; null leaves it to the process.</summary>
+    public uint? Group { get; init; }
+
+    /// <summary>A socket that listens already, from the service manager; then nothing is made, changed or removed at <see cref="SocketPath"/>. The server owns it.</summary>
+    public Socket? Inherited { get; init; }
+
+    /// <summary>Connections at a time. One more is accepted and closed at once. Each endpoint has its own budget, so that a flood on one locks nobody out of the other.</summary>
+    public int MaxConnections { get; init; } = GrpcLimits.MaxConnections;
+}
+
+/// <summary>What a <see cref="GrpcServer"/> serves, and its limits.</summary>
+public sealed class GrpcServerOptions
+{
+    /// <summary>The sockets.</summary>
+    public required ImmutableArray<GrpcEndpoint> Endpoints { get; init; }
+
+    /// <summary>Bytes of one request message; a longer one is RESOURCE_EXHAUSTED.</summary>
+    public int MaxReceiveMessageSize { get; init; } = GrpcLimits.MaxReceiveMessageSize;
+
+    /// <summary>How long a new connection may take to send the HTTP/2 preface.</summary>
+    public TimeSpan PrefaceTimeout { get; init; } = GrpcLimits.PrefaceTimeout;
+
+    /// <summary>Descriptors on their way on all connections; null takes half of RLIMIT_NOFILE.</summary>
+    public int? MaxDescriptorsUnderWay { get; init; }
+}

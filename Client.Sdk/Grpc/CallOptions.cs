@@ -1,0 +1,9 @@
+using BarBroker.Grpc;
+
+namespace BarBroker.Client.Grpc;
+
+/// <summary>What a caller says about one call.</summary>
+/// <param name="Deadline">When to give up; null waits for ever.</param>
+/// <param name="Headers">Custom metadata to send.</param>
+/// <param name="CancellationToken">Gives up early.</param>
+internal readonly record struct CallOptions(DateTimeOffset? Deadline = null, Metadata? Headers = null, CancellationToken CancellationToken = default);
