@@ -171,15 +171,21 @@ public sealed class BarBrokerClient : IAsyncDisposable
         }
     }
 
-    private async Task ReleaseAtBrokerAsync(BarLease lease)
+    private async Task<LeaseEndReason> ReleaseAtBrokerAsync(BarLease lease)
     {
         try
         {
             await _connection.ReleaseAsync(lease.Id);
+            return LeaseEndReason.Released;
         }
-        catch (RpcException exception) when (exception.StatusCode == StatusCode.NotFound || _connection.Closed.IsCancellationRequested)
+        catch (RpcException exception) when (exception.StatusCode == StatusCode.NotFound)
         {
-            // It ended by itself meanwhile. Watch has the reason, or will.
+            // It ended by itself meanwhile, and Watch's word of it is still on its way.
+            return LeaseEndReason.Unknown;
+        }
+        catch (RpcException exception) when (exception.StatusCode == StatusCode.Unavailable)
+        {
+            return LeaseEndReason.ConnectionClosed;
         }
         finally
         {

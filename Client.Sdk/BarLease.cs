@@ -18,12 +18,12 @@ public sealed class BarLease : IAsyncDisposable
     private readonly CancellationTokenSource _ended = new();
     private readonly List<MappedBar> _mappings = [];
     private readonly LeaseInfo _info;
-    private readonly Func<BarLease, Task> _releaseAtBroker;
+    private readonly Func<BarLease, Task<LeaseEndReason>> _releaseAtBroker;
     private LeaseEndReason? _endReason;
     private string? _endMessage;
     private Task? _release;
 
-    internal BarLease(LeaseInfo info, OwnedDescriptor descriptor, Func<BarLease, Task> releaseAtBroker)
+    internal BarLease(LeaseInfo info, OwnedDescriptor descriptor, Func<BarLease, Task<LeaseEndReason>> releaseAtBroker)
     {
         _info = info;
         Descriptor = descriptor;
@@ -205,17 +205,18 @@ public sealed class BarLease : IAsyncDisposable
             mapped.Dispose();
         }
 
+        LeaseEndReason reason = LeaseEndReason.Released;
         try
         {
             if (EndReason is null)
             {
-                await _releaseAtBroker(this);
+                reason = await _releaseAtBroker(this);
             }
         }
         finally
         {
             Descriptor.Dispose();
-            End(LeaseEndReason.Released, "released by its holder");
+            End(reason, reason == LeaseEndReason.Released ? "released by its holder" : "over when its holder released it");
         }
     }
 }

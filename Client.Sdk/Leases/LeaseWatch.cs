@@ -48,9 +48,9 @@ internal sealed class LeaseWatch(IBrokerConnection connection, LeaseBook book, T
                 started.TrySetException(exception);
                 return;
             }
-            catch (Exception exception) when (exception is RpcException or OperationCanceledException)
+            catch (Exception)
             {
-                // Below.
+                // The connection's end, or a failure; the next Watch begins with a snapshot of what this one missed.
             }
 
             try
