@@ -1,0 +1,195 @@
+using System.Collections.Immutable;
+using BarBroker.Client.Connection;
+using BarBroker.Client.Leases;
+using BarBroker.Grpc;
+using BarBroker.Unix;
+using BarBroker.V1;
+
+namespace BarBroker.Client;
+
+/// <summary>
+/// A connection to a BAR broker. Leases belong to it: it never reconnects by itself, and when it ends, they end. All members may
+/// be used by several threads at once.
+/// </summary>
+public sealed class BarBrokerClient : IAsyncDisposable
+{
+    /// <summary>Where the broker listens unless it is configured otherwise.</summary>
+    public const string DefaultSocketPath = "/run/bar-broker/broker.sock";
+
+    private readonly IBrokerConnection _connection;
+    private readonly LeaseBook _book = new();
+    private readonly LeaseWatch _watch;
+
+    internal BarBrokerClient(IBrokerConnection connection, TimeProvider time)
+    {
+        _connection = connection;
+        _watch = new LeaseWatch(connection, _book, time);
+        connection.Closed.Register(_book.Close);
+    }
+
+    /// <summary>Is cancelled once the connection is over, whoever ended it. Every lease is over then, too.</summary>
+    public CancellationToken Closed => _connection.Closed;
+
+    /// <summary>Connects.</summary>
+    /// <param name="socketPath">The broker's socket.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <exception cref="ArgumentException"><paramref name="socketPath"/> is empty, or longer than a socket's address can be (107 bytes).</exception>
+    /// <exception cref="RpcException">UNAVAILABLE: there is no such socket, nobody listens, or permission is missing; the message says which.</exception>
+    public static async Task<BarBrokerClient> ConnectAsync(string socketPath = DefaultSocketPath, CancellationToken cancellationToken = default) =>
+        new(await GrpcBrokerConnection.ConnectAsync(socketPath, cancellationToken), TimeProvider.System);
+
+    /// <summary>The devices of which the broker's policy grants something to this process.</summary>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <exception cref="RpcException">The call failed; UNAVAILABLE when the connection is over.</exception>
+    public async Task<ImmutableArray<GrantedDevice>> ListDevicesAsync(CancellationToken cancellationToken = default)
+    {
+        ListDevicesResponse response = await _connection.ListDevicesAsync(cancellationToken);
+        try
+        {
+            return [.. response.Devices.Select(WireTypes.ParseDevice)];
+        }
+        catch (FormatException exception)
+        {
+            throw BadAnswer(exception);
+        }
+    }
+
+    /// <summary>Leases a window that the policy names.</summary>
+    /// <param name="device">The device's name in the policy.</param>
+    /// <param name="window">The window's name in the policy.</param>
+    /// <param name="access">What is to be done with the memory.</param>
+    /// <param name="cancellationToken">Stops waiting. A lease that the broker makes nevertheless is released.</param>
+    /// <exception cref="RpcException">
+    /// The broker refused; <c>GetReason()</c> tells a program why: NOT_FOUND for an unknown device or window, PERMISSION_DENIED, FAILED_PRECONDITION with RANGE_LEASED when
+    /// somebody else holds it, RESOURCE_EXHAUSTED, UNAVAILABLE while the device is suspended or gone, or when the connection is over.
+    /// </exception>
+    /// <exception cref="DescriptorLostException">This process has no free descriptor (RLIMIT_NOFILE); the lease was released.</exception>
+    public Task<BarLease> AcquireAsync(string device, string window, LeaseAccess access, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(device);
+        ArgumentException.ThrowIfNullOrEmpty(window);
+        return AcquireAsync(new AcquireRequest { Device = device, Window = window, Access = WireTypes.ToWire(access) }, cancellationToken);
+    }
+
+    /// <summary>Leases a range inside an area that the policy grants.</summary>
+    /// <param name="device">The device's name in the policy.</param>
+    /// <param name="bar">Base address register, 0 to 5.</param>
+    /// <param name="offset">Bytes from the start of the BAR; a multiple of 4096.</param>
+    /// <param name="length">Bytes; a multiple of 4096, not 0.</param>
+    /// <param name="access">What is to be done with the memory.</param>
+    /// <param name="cancellationToken">Stops waiting. A lease that the broker makes nevertheless is released.</param>
+    /// <exception cref="RpcException">The broker refused, as for a window; INVALID_ARGUMENT or OUT_OF_RANGE for a range that can't be.</exception>
+    /// <exception cref="DescriptorLostException">This process has no free descriptor (RLIMIT_NOFILE); the lease was released.</exception>
+    public Task<BarLease> AcquireAsync(string device, int bar, ulong offset, ulong length, LeaseAccess access, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(device);
+        ArgumentOutOfRangeException.ThrowIfNegative(bar);
+        BarRanges ranges = new() { Bar = (uint)bar, Ranges = { new V1.Range { Offset = offset, Length = length } } };
+        return AcquireAsync(new AcquireRequest { Device = device, Ranges = ranges, Access = WireTypes.ToWire(access) }, cancellationToken);
+    }
+
+    /// <summary>Releases all leases and closes the connection.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await Task.WhenAll(_book.GetLeases().Select(lease => lease.DisposeAsync().AsTask()));
+        await _connection.DisposeAsync();
+    }
+
+    private static RpcException BadAnswer(FormatException exception) =>
+        new(new Status(StatusCode.Internal, $"The broker's answer can't be right: {exception.Message}."), innerException: exception);
+
+    private async Task<BarLease> AcquireAsync(AcquireRequest request, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+
+        // Before the request: no lease without hearing of its end.
+        await _watch.StartAsync().WaitAsync(cancellationToken);
+        request.Delivery = Delivery.InBand;
+        Task<BarLease> acquiring = AcquireToTheEndAsync(request);
+        try
+        {
+            return await acquiring.WaitAsync(cancellationToken);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            _ = ReleaseUnwantedAsync(acquiring);
+            throw;
+        }
+    }
+
+    /// <summary>Whatever the caller does, a request that was sent is seen through: the broker may have made the lease.</summary>
+    private async Task<BarLease> AcquireToTheEndAsync(AcquireRequest request)
+    {
+        using LeaseBook.Acquisition acquisition = _book.BeginAcquisition();
+        using IDisposable descriptors = _connection.BeginAcquire();
+        AcquireResponse response = await _connection.AcquireAsync(request);
+        try
+        {
+            LeaseInfo info = LeaseInfo.Parse(response.Lease ?? throw new FormatException("it has no lease"));
+            OwnedDescriptor descriptor = await _connection.ClaimAsync(response.Descriptor_ ?? throw new FormatException("it has no descriptor"));
+            BarLease lease = new(info, descriptor, ReleaseAtBrokerAsync);
+            acquisition.Add(lease);
+            return lease;
+        }
+        catch (Exception exception)
+        {
+            if (response.Lease is { LeaseId: not 0 } unusable)
+            {
+                await TryReleaseAsync(unusable.LeaseId);
+            }
+
+            if (exception is FormatException format)
+            {
+                throw BadAnswer(format);
+            }
+
+            throw;
+        }
+    }
+
+    private static async Task ReleaseUnwantedAsync(Task<BarLease> acquiring)
+    {
+        try
+        {
+            await using BarLease unwanted = await acquiring;
+        }
+        catch (Exception exception) when (exception is RpcException or DescriptorLostException)
+        {
+            // There is no lease, and nobody waits for the reason.
+        }
+    }
+
+    private async Task TryReleaseAsync(ulong leaseId)
+    {
+        try
+        {
+            await _connection.ReleaseAsync(leaseId);
+        }
+        catch (RpcException)
+        {
+            // The lease is over, or ends with the connection.
+        }
+    }
+
+    private async Task<LeaseEndReason> ReleaseAtBrokerAsync(BarLease lease)
+    {
+        try
+        {
+            await _connection.ReleaseAsync(lease.Id);
+            return LeaseEndReason.Released;
+        }
+        catch (RpcException exception) when (exception.StatusCode == StatusCode.NotFound)
+        {
+            // It ended by itself meanwhile, and Watch's word of it is still on its way.
+            return LeaseEndReason.Unknown;
+        }
+        catch (RpcException exception) when (exception.StatusCode == StatusCode.Unavailable)
+        {
+            return LeaseEndReason.ConnectionClosed;
+        }
+        finally
+        {
+            _book.Remove(lease.Id);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+using BarBroker.Client.Mapping;
+using BarBroker.Unix;
+using BarBroker.V1;
+
+namespace BarBroker.Client.Leases;
+
+/// <summary>
+/// The live leases of a connection, and what Watch says of them. Replies to Acquire and events of Watch come on streams of their own, so
+/// an end can be heard of before the lease is, and a snapshot can be older than a lease that it does not name. Nothing is lost either way: early
+/// ends are kept while an Acquire is under way, and the kernel is asked about leases that a snapshot does not name.
+/// </summary>
+internal sealed class LeaseBook
+{
+    private readonly Lock _lock = new();
+    private readonly Dictionary<ulong, BarLease> _live = [];
+    private readonly Dictionary<ulong, LeaseEnded> _endedEarly = [];
+    private int _acquisitions;
+    private long _snapshots;
+    private bool _closed;
+
+    /// <summary>An Acquire is about to be sent.</summary>
+    public Acquisition BeginAcquisition()
+    {
+        lock (_lock)
+        {
+            _acquisitions++;
+            return new Acquisition(this, _snapshots);
+        }
+    }
+
+    /// <summary>Applies what Watch said.</summary>
+    public void Apply(WatchEvent change)
+    {
+        switch (change.EventCase)
+        {
+            case WatchEvent.EventOneofCase.Snapshot:
+                Reconcile(change.Snapshot);
+                break;
+            case WatchEvent.EventOneofCase.LeaseEnded:
+                End(change.LeaseEnded);
+                break;
+            default:
+                // An event of a newer broker, which does not end a lease.
+                break;
+        }
+    }
+
+    /// <summary>The connection is over, and with it every lease, those to come included.</summary>
+    public void Close()
+    {
+        BarLease[] leases;
+        lock (_lock)
+        {
+            _closed = true;
+            leases = [.. _live.Values];
+            _live.Clear();
+        }
+
+        foreach (BarLease lease in leases)
+        {
+            EndByConnection(lease);
+        }
+    }
+
+    /// <summary>Its holder has released it.</summary>
+    public void Remove(ulong leaseId)
+    {
+        lock (_lock)
+        {
+            _live.Remove(leaseId);
+        }
+    }
+
+    /// <summary>The leases at this moment.</summary>
+    public BarLease[] GetLeases()
+    {
+        lock (_lock)
+        {
+            return [.. _live.Values];
+        }
+    }
+
+    private static void EndByConnection(BarLease lease) => lease.End(LeaseEndReason.ConnectionClosed, "the connection to the broker is over");
+
+    private void Add(BarLease lease, long snapshotsBefore)
+    {
+        LeaseEnded? ended;
+        bool closed;
+        bool snapshotSince;
+        lock (_lock)
+        {
+            closed = _closed;
+            _endedEarly.Remove(lease.Id, out ended);
+            snapshotSince = _snapshots != snapshotsBefore;
+            if (!closed && ended is null)
+            {
+                _live.Add(lease.Id, lease);
+            }
+        }
+
+        if (closed)
+        {
+            EndByConnection(lease);
+        }
+        else if (ended is not null)
+        {
+            lease.End(WireTypes.ParseEndReason(ended.Reason), ended.Message);
+        }
+        else if (snapshotSince)
+        {
+            EndIfRevoked(lease);
+        }
+    }
+
+    private void EndAcquisition()
+    {
+        lock (_lock)
+        {
+            if (--_acquisitions == 0)
+            {
+                _endedEarly.Clear();
+            }
+        }
+    }
+
+    private void End(LeaseEnded ended)
+    {
+        BarLease? lease;
+        lock (_lock)
+        {
+            if (!_live.Remove(ended.LeaseId, out lease) && _acquisitions > 0)
+            {
+                _endedEarly[ended.LeaseId] = ended;
+            }
+        }
+
+        lease?.End(WireTypes.ParseEndReason(ended.Reason), ended.Message);
+    }
+
+    private void Reconcile(WatchSnapshot snapshot)
+    {
+        HashSet<ulong> named = [.. snapshot.Leases.Select(lease => lease.LeaseId)];
+        BarLease[] missing;
+        lock (_lock)
+        {
+            _snapshots++;
+            missing = [.. _live.Values.Where(lease => !named.Contains(lease.Id))];
+        }
+
+        foreach (BarLease lease in missing)
+        {
+            EndIfRevoked(lease);
+        }
+    }
+
+    private void EndIfRevoked(BarLease lease)
+    {
+        try
+        {
+            if (!LeaseMapping.IsRevoked(lease.Descriptor, lease.Length))
+            {
+                return;
+            }
+        }
+        catch (Exception exception) when (exception is ObjectDisposedException or UnixException)
+        {
+            // Released meanwhile; or the kernel can't say now, and the next access will.
+            return;
+        }
+
+        Remove(lease.Id);
+        lease.End(LeaseEndReason.Unknown, "the memory was taken back");
+    }
+
+    /// <summary>An Acquire under way.</summary>
+    public readonly struct Acquisition(LeaseBook book, long snapshotsBefore) : IDisposable
+    {
+        /// <summary>It got a lease.</summary>
+        public void Add(BarLease lease) => book.Add(lease, snapshotsBefore);
+
+        /// <summary>It is over.</summary>
+        public void Dispose() => book.EndAcquisition();
+    }
+}
