@@ -52,7 +52,7 @@ internal static class LeaseCalls
         lease.Print("acquire_map_release");
     }
 
-    private static Task CallEmptyAsync(UnixGrpcChannel channel)
+    private static Task<HealthCheckResponse> CallEmptyAsync(UnixGrpcChannel channel)
     {
         return channel.UnaryAsync<HealthCheckRequest, HealthCheckResponse>("/grpc.health.v1.Health/Check", new HealthCheckRequest(), default);
     }

@@ -1,10 +1,7 @@
 // Prints figures, one a line: `bench NAME KEY=VALUE...`. On the simulated device what a lease costs; in the virtual machine
 // what reading through one costs. No figure is judged here.
 
-using System.Runtime.Versioning;
 using BarBroker.Benchmarks;
-
-[assembly: SupportedOSPlatform("linux")]
 
 if (Environment.GetEnvironmentVariable("BAR_BROKER_VM_IVSHMEM") is { } address)
 {

@@ -11,7 +11,7 @@ namespace BarBroker.Benchmarks;
 /// Reads of a register through a lease's mapping beside the same reads through VFIO's own, taking turns. The loop and its
 /// instructions are the same ones; only the mapping differs.
 /// </summary>
-internal static unsafe partial class RegisterReads
+internal static partial class RegisterReads
 {
     private const int Bar = 2;
     private const int Rounds = 200;
@@ -59,7 +59,7 @@ internal static unsafe partial class RegisterReads
             CultureInfo.InvariantCulture, $"bench mmio_read lease_ns={lease:0.0} vfio_ns={vfio:0.0} ratio={lease / vfio:0.000} sdk_ns={sdk:0.0}"));
     }
 
-    private static long TimeReads(Mapping mapping)
+    private static unsafe long TimeReads(Mapping mapping)
     {
         long start = Stopwatch.GetTimestamp();
         for (int i = 0; i < ReadsPerRound; i++)
@@ -70,7 +70,7 @@ internal static unsafe partial class RegisterReads
         return Stopwatch.GetTimestamp() - start;
     }
 
-    private static long RegionOffset(SafeFileHandle device)
+    private static unsafe long RegionOffset(SafeFileHandle device)
     {
         RegionInfo info = new() { ArgumentSize = (uint)sizeof(RegionInfo), Index = Bar };
         return Control(device, GetRegionInfo, ref info) == 0
@@ -90,7 +90,7 @@ internal static unsafe partial class RegisterReads
         """;
 
     /// <summary>One readable page of a descriptor.</summary>
-    private sealed class Mapping : IDisposable
+    private sealed unsafe class Mapping : IDisposable
     {
         internal Mapping(SafeHandle descriptor, long offset)
         {

@@ -1,7 +1,5 @@
 using BarBroker.Client;
 using BarBroker.Grpc;
-using ErrorInfo = Google.Rpc.ErrorInfo;
-using RpcStatus = Google.Rpc.Status;
 
 namespace BarBroker.Probe;
 
@@ -22,7 +20,7 @@ internal sealed class Session : IAsyncDisposable
         }
         catch (RpcException exception)
         {
-            return Failed(exception, exception.Status.Detail, exception.StatusCode.ToString(), ReasonOf(exception));
+            return Failed(exception, exception.Status.Detail, exception.StatusCode.ToString(), exception.GetReason());
         }
 #pragma warning disable CA1031 // A probe reports every exception to the test, which knows which one is right.
         catch (Exception exception)
@@ -151,14 +149,5 @@ internal sealed class Session : IAsyncDisposable
     private static ProbeReply Failed(Exception exception, string message, string? status, string? reason)
     {
         return new ProbeReply { Error = new ProbeError(exception.GetType().Name, message, status, reason) };
-    }
-
-    // Read from the wire format rather than through the SDK: the details are part of the contract with every client.
-    private static string? ReasonOf(RpcException exception)
-    {
-        return exception.Trailers.GetValueBytes("grpc-status-details-bin") is { } details
-            && RpcStatus.Parser.ParseFrom(details).Details.FirstOrDefault(detail => detail.Is(ErrorInfo.Descriptor)) is { } info
-            ? info.Unpack<ErrorInfo>().Reason
-            : null;
     }
 }

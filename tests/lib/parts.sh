@@ -59,10 +59,16 @@ part_module() {
 }
 
 part_vm() {
+    check_tests vm-module test_module_in_vm
     stage_once
     [[ $staged == yes ]] || return 0
     check_tests vm run_scenarios_in_vm
     check vm-backing-file written_through_a_lease "$results/vm"
+}
+
+test_module_in_vm() {
+    need_packages gcc libc6-dev
+    "$root/tests/Kmod/run.sh" "$(make_results vm-module)"
 }
 
 run_scenarios_in_vm() {
