@@ -153,10 +153,10 @@ yes_if() {
 
 make_stage() {
     local buf
-    publish_program Broker "$stage/broker"
-    publish_program tests/Probe "$stage/probe"
-    publish_program tests/Broker.EndToEnd "$stage/tests"
-    publish_program tests/Benchmarks "$stage/benchmarks"
+    publish_program Broker "$stage/broker" --no-build
+    publish_program tests/Probe "$stage/probe" --no-build
+    publish_program tests/Broker.EndToEnd "$stage/tests" --no-build
+    publish_program tests/Benchmarks "$stage/benchmarks" --no-build
     buf=$(buf_binary)
     install -m 755 "$buf" "$stage/buf"
     make_readable "$payload"

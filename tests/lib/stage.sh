@@ -8,9 +8,9 @@ build_solution() {
     MSBUILDDISABLENODEREUSE=1 dotnet build "$(repository)/Broker.sln" --configuration Release -v quiet --nologo
 }
 
-# publish_program PROJECT DIR: puts the built PROJECT's files into DIR, as it would be installed.
+# publish_program PROJECT DIR [OPTION...]: puts PROJECT's files into DIR, as it would be installed.
 publish_program() {
-    MSBUILDDISABLENODEREUSE=1 dotnet publish "$(repository)/$1" --no-build --configuration Release -v quiet --nologo --output "$2"
+    MSBUILDDISABLENODEREUSE=1 dotnet publish "$(repository)/$1" --configuration Release -v quiet --nologo --output "$2" "${@:3}"
 }
 
 # make_readable DIR: to everybody, as what is installed would be: clients run as other users.
