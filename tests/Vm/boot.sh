@@ -63,56 +63,56 @@ for value in "$timeout" "$memory" "$cpus"; do
 done
 command=("$@")
 
-# write_run DIR: /etc/vm-run, what this boot asks of init, and the modules in /etc/vm-modules.d.
+# write_run DIR: what this boot asks of the guest: DIR/etc/vm-run, and modules beside the initrd's own.
 write_run() {
-    local file=$1/etc/vm-run module bind=() ivshmem=0000:00:$IVSHMEM_SLOT.0
+    local module i functions=() layers=() ivshmem=0000:00:$IVSHMEM_SLOT.0
     # A root port's secondary bus is the first that firmware hands out.
     [[ -z $root_port ]] || ivshmem=0000:01:00.0
-    bind=("$ivshmem" "0000:00:$EDU_SLOT.0" "0000:00:$NVME_SLOT.0")
-    mkdir -p "$1/etc/vm-modules.d"
+    functions=("$ivshmem" "0000:00:$EDU_SLOT.0" "0000:00:$NVME_SLOT.0")
+    for ((i = ${#payloads[@]} - 1; i >= 0; i--)); do
+        layers+=("payload$i")
+    done
+    mkdir -p "$1/etc" "$1/modules"
     {
-        printf 'export BAR_BROKER_VM=1 BAR_BROKER_VM_IVSHMEM=%s BAR_BROKER_VM_EDU=%s BAR_BROKER_VM_NVME=%s\n' "${bind[@]}"
+        printf 'export BAR_BROKER_VM=1 BAR_BROKER_VM_IVSHMEM=%s BAR_BROKER_VM_EDU=%s BAR_BROKER_VM_NVME=%s\n' "${functions[@]}"
         ((${#environment[@]} == 0)) || printf 'export %q\n' "${environment[@]}"
-        printf 'vm_bind="%s"\nvm_modules="' "${bind[*]}"
-        for module in "${modules[@]}"; do
-            cp "$module" "$1/etc/vm-modules.d/"
-            printf '/etc/vm-modules.d/%s ' "$(basename "$module")"
-        done
-        printf '"\nvm_command() {\n'
+        printf 'vm_functions="%s"\nvm_layers="%s"\n' "${functions[*]}" "${layers[*]} base"
+        printf 'vm_command() {\n'
         printf ' %q' "${command[@]}"
         printf '\n}\n'
-    } >"$file"
+    } >"$1/etc/vm-run"
+    i=500
+    for module in "${modules[@]}"; do
+        cp "$module" "$1/modules/$((i++))-$(basename "$module")"
+    done
 }
 
-# archive DIR: prints DIR's content as a cpio archive, everything owned by root.
-archive() {
-    (cd "$1" && find . -mindepth 1 -print0 | cpio --quiet -0 -o -H newc -R 0:0)
-}
-
-# make_initrd DIR: DIR/initrd, the guest's whole root file system: the base, the payloads and what this boot asks.
+# make_initrd DIR BASE-INITRD: DIR/initrd, the guest's initramfs with what this boot asks of it.
 make_initrd() {
-    local payload base
-    base=$("$here/guest.sh")
     mkdir "$1/run"
     write_run "$1/run"
-    {
-        cat "$base"
-        for payload in "${payloads[@]}"; do
-            archive "$payload"
-        done
-        archive "$1/run"
-    } >"$1/initrd"
+    { cat "$2" && cd "$1/run" && find . -mindepth 1 -print0 | cpio --quiet -0 -o -H newc -R 0:0; } >"$1/initrd"
 }
 
-# qemu_arguments DIR KERNEL-DIR: sets `arguments`.
+# make_layers DIR: DIR/payloadN.erofs, for each payload. An image takes as long as a copy, is a snapshot, and needs no round
+# trips to the host while the guest runs.
+make_layers() {
+    local i
+    for i in "${!payloads[@]}"; do
+        mkfs.erofs --quiet --all-root "$1/payload$i.erofs" "${payloads[i]}" >"$1/erofs.log" 2>&1 ||
+            die "--payload ${payloads[i]}: $(cat "$1/erofs.log")"
+    done
+}
+
+# qemu_arguments DIR KERNEL-DIR BASE: sets `arguments`.
 qemu_arguments() {
-    local thread=single bus=pcie.0,addr=0x$IVSHMEM_SLOT
+    local layer thread=single bus=pcie.0,addr=0x$IVSHMEM_SLOT
     ((cpus == 1)) || thread=multi
     arguments=(
         -nodefaults -no-user-config -display none -no-reboot -M q35,kernel-irqchip=off -accel "tcg,thread=$thread"
         -cpu "$cpu" -smp "$cpus" -m "$memory"
         -device intel-iommu,intremap=on
-        -kernel "$2/vmlinuz" -initrd "$1/initrd"
+        -kernel "$2/vmlinux" -initrd "$1/initrd"
         # An Oops ends the run; lock-ups end in the timeout, so a busy host can't fake one.
         -append "console=ttyS0 intel_iommu=on panic=-1 oops=panic nowatchdog random.trust_cpu=on"
         -serial "file:$results/console.log"
@@ -125,6 +125,13 @@ qemu_arguments() {
         -fsdev "local,id=results,path=$results,security_model=none,multidevs=remap"
         -device virtio-9p-pci,fsdev=results,mount_tag=results,addr=0x9
     )
+    for layer in "$3" "$1"/payload*.erofs; do
+        [[ -e $layer ]] || continue
+        arguments+=(
+            -drive "if=none,id=$(basename "$layer" .erofs),format=raw,readonly=on,file=$layer"
+            -device "virtio-blk-pci,drive=$(basename "$layer" .erofs),serial=$(basename "$layer" .erofs)"
+        )
+    done
     if [[ -n $root_port ]]; then
         arguments+=(-device "pcie-root-port,id=port1,bus=pcie.0,addr=0x$ROOT_PORT_SLOT,chassis=1,slot=1")
         bus=port1
@@ -184,18 +191,21 @@ $(tail -n 5 "$results/console.log")"
     sed -n 's/^booted //p' "$1/status" >"$results/boot-seconds"
 }
 
-need_packages qemu-system-x86 cpio
+need_packages qemu-system-x86 cpio erofs-utils
 mkdir -p "$results"
 results=$(readlink -f "$results")
 # Any user of the guest may leave results.
 chmod 1777 "$results"
 kernel=$("$here/kernel.sh")
 read -r _ _ kernel_dir <<<"$kernel"
+guest=$("$here/guest.sh")
+read -r initrd base <<<"$guest"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 truncate -s 64M "$scratch/drive"
-make_initrd "$scratch"
-qemu_arguments "$scratch" "$kernel_dir"
+(make_initrd "$scratch" "$initrd")
+make_layers "$scratch"
+qemu_arguments "$scratch" "$kernel_dir" "$base"
 run_machine "$scratch"
 verdict "$scratch"
 exit "$code"

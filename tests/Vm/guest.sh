@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Usage: guest.sh
 #
-# Makes sure that the guest's base system for the kernel is in the cache, and prints the path of its archive (cpio, not
-# compressed: unpacking under emulation costs more than reading). It holds busybox, setpriv and strace, the VFIO modules
-# and the machine's own .NET runtimes with the libraries that they need; and init, the guest's first process.
+# Makes sure that the two parts of the guest that don't change from boot to boot are in the cache, and prints their paths:
+#     INITRD BASE
+# INITRD (cpio): busybox, the kernel modules in loading order, and init. Small, since unpacking is slow under emulation.
+# BASE (erofs): what becomes /, under the payloads: busybox, setpriv, strace, accounts, and the machine's own .NET
+# runtimes with the libraries that they need.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
@@ -13,23 +15,34 @@ here=$(dirname "$(readlink -f "$0")")
 . "$here/../lib/cache.sh"
 
 # In the order of their loading; what they depend on comes before them by itself.
-readonly MODULES=(netfs 9pnet_virtio 9p irqbypass vfio vfio_iommu_type1 vfio-pci-core vfio-pci)
+readonly MODULES=(virtio_blk erofs overlay 9pnet_virtio 9p irqbypass vfio vfio_iommu_type1 vfio-pci-core vfio-pci)
 # What .NET opens by name at run time, beside what its files are linked to.
 readonly DOTNET_LIBRARIES=(libssl.so.3 libcrypto.so.3)
 readonly FRAMEWORKS='^Microsoft\.(NETCore|AspNetCore)\.App$'
 
-# make_guest DIR RELEASE KERNEL-DIR: fills DIR with base.cpio.
-make_guest() {
+# make_initrd DIR RELEASE KERNEL-DIR: fills DIR with initrd.
+make_initrd() {
+    local root=$1/root
+    mkdir -p "$root"/{bin,sbin,dev,proc,sys,etc,new,layers,modules,usr/bin,usr/sbin}
+    add_busybox "$root"
+    add_modules "$root" "$2" "$3"
+    install -m 755 "$here/init" "$root/init"
+    install -m 755 "$here/main" "$root/main"
+    (cd "$root" && find . -mindepth 1 -print0 | sort -z | cpio --quiet -0 -o -H newc -R 0:0) >"$1/initrd"
+    rm -rf "$root"
+}
+
+# make_base DIR: fills DIR with base.erofs.
+make_base() {
     local root=$1/root
     mkdir -p "$root"/{bin,sbin,dev,proc,sys,run,tmp,root,results,home,var/lib,var/log,etc,usr/bin,usr/sbin,lib,lib64}
+    chmod 700 "$root/root"
     add_busybox "$root"
     add_program "$root" "$(command -v setpriv)"
     add_program "$root" "$(command -v strace)"
-    add_modules "$root" "$2" "$3"
     add_dotnet "$root"
     add_accounts "$root"
-    install -m 755 "$here/init" "$root/init"
-    (cd "$root" && find . -mindepth 1 -print0 | sort -z | cpio --quiet -0 -o -H newc -R 0:0) >"$1/base.cpio"
+    mkfs.erofs --quiet --all-root "$1/base.erofs" "$root"
     rm -rf "$root"
 }
 
@@ -57,18 +70,16 @@ add_libraries_of() {
     done < <(ldd "$@" 2>/dev/null | awk '$2 == "=>" && $3 ~ /^\// { print $3 } $1 ~ /^\// && $1 !~ /:$/ { print $1 }' | sort -u)
 }
 
-# add_modules ROOT RELEASE KERNEL-DIR: the modules, unpacked, and the order to load them in.
+# add_modules ROOT RELEASE KERNEL-DIR: the modules, unpacked, numbered in the order to load them in.
 add_modules() {
-    local root=$1 module path dir=/lib/modules/$2/vm
-    mkdir -p "$root$dir"
+    local module path number=100
     for module in "${MODULES[@]}"; do
         modprobe -d "$3" -S "$2" --show-depends "$module"
     done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' |
         while read -r path; do
-            module=$(basename "${path%.xz}")
-            xz -dc "$path" >"$root$dir/$module"
-            printf '%s/%s\n' "$dir" "$module"
-        done >"$root/etc/vm-modules"
+            xz -dc "$path" >"$1/modules/$number-$(basename "${path%.xz}")"
+            number=$((number + 1))
+        done
 }
 
 # add_dotnet ROOT: the machine's newest runtimes of the SDK's major version, without what only tracing needs.
@@ -129,15 +140,17 @@ hosts: files' >"$1/etc/nsswitch.conf"
     echo '127.0.0.1 localhost' >"$1/etc/hosts"
 }
 
-need_packages busybox-static util-linux strace cpio kmod xz-utils libc-bin
+need_packages busybox-static util-linux strace cpio erofs-utils kmod xz-utils libc-bin
 if ! command -v dotnet >/dev/null; then
     echo "guest.sh: no dotnet on PATH; the guest uses this machine's .NET runtime" >&2
     exit 1
 fi
 kernel=$("$here/kernel.sh")
 read -r release version dir <<<"$kernel"
-key=$(cache_key "$here/guest.sh" "$here/init" "$version" "$(dotnet_runtimes)" \
-    "$(dpkg-query -W libc6 libssl3 libstdc++6 busybox-static strace util-linux 2>/dev/null)")
+key=$(cache_key "$here/guest.sh" "$here/init" "$here/main" "$version" "$(dpkg-query -W busybox-static)")
+initrd=$(cache_build "guest-initrd-$release-$key" make_initrd "$release" "$dir")
+key=$(cache_key "$here/guest.sh" "$(dotnet_runtimes)" \
+    "$(dpkg-query -W busybox-static libc6 libgcc-s1 libssl3 libssl3t64 libstdc++6 strace util-linux 2>/dev/null || true)")
+base=$(cache_build "guest-base-$key" make_base)
 cache_prune 'guest-*'
-guest=$(cache_build "guest-$release-$key" make_guest "$release" "$dir")
-printf '%s\n' "$guest/base.cpio"
+printf '%s %s\n' "$initrd/initrd" "$base/base.erofs"

@@ -4,9 +4,10 @@
 # need_packages PKG...: returns once every package is installed; installs what is missing (root), and says nothing while
 # that works. Fails with apt's own words otherwise.
 need_packages() {
-    local package log missing=()
+    local package log installed missing=()
+    installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^.i *//p') || true
     for package in "$@"; do
-        [[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) == ii* ]] || missing+=("$package")
+        grep -qxF "$package" <<<"$installed" || missing+=("$package")
     done
     ((${#missing[@]})) || return 0
     if ((EUID != 0)); then
