@@ -6,6 +6,7 @@
 readonly GUEST_STAGE=/opt/bar-broker-tests
 # Under emulation everything takes its time. Each is a few times what was seen.
 readonly VM_TIMEOUT=900
+readonly RUNNER_OPTIONS=(-noColor -noLogo -failSkips)
 
 part_lint() {
     build_once
@@ -37,7 +38,7 @@ lint_shell() {
 part_unit() {
     build_once
     [[ $built == yes ]] || return 0
-    check_tests unit dotnet "$root/tests/Broker.Tests/bin/Release/net10.0/Broker.Tests.dll"
+    check_tests unit dotnet "$root/tests/Broker.Tests/bin/Release/net10.0/Broker.Tests.dll" "${RUNNER_OPTIONS[@]}"
 }
 
 part_e2e() {
@@ -50,7 +51,7 @@ run_scenarios() {
     local dotnet
     dotnet=$(shared_dotnet "$scratch/dotnet")
     BAR_BROKER_STAGE=$stage BAR_BROKER_RESULTS=$(make_results e2e) \
-        "$dotnet" "$stage/tests/Broker.EndToEnd.dll" -trait- machine=real
+        "$dotnet" "$stage/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}" -trait- machine=real
 }
 
 part_module() {
@@ -78,7 +79,7 @@ run_scenarios_in_vm() {
     fill_backing_file "$vm/ivshmem.bin"
     "$root/tests/Vm/boot.sh" --results "$vm" --timeout "$VM_TIMEOUT" --payload "$payload" --module "$module" \
         --env "BAR_BROKER_STAGE=$GUEST_STAGE" --env BAR_BROKER_RESULTS=/results \
-        -- dotnet "$GUEST_STAGE/tests/Broker.EndToEnd.dll"
+        -- dotnet "$GUEST_STAGE/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}"
 }
 
 # written_through_a_lease DIR: what a scenario wrote in the machine stands in the memory behind the device, outside of it.
