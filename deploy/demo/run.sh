@@ -46,7 +46,8 @@ await() {
 start_client() {
     mkfifo "$scratch/$2.pipe"
     tee "$scratch/$2.log" <"$scratch/$2.pipe" &
-    DEMO_UID=$1 setpriv --reuid="$1" --regid="$group" --clear-groups -- \
+    # By its path: busybox's shell would take its own setpriv, which can't change users.
+    DEMO_UID=$1 /usr/bin/setpriv --reuid="$1" --regid="$group" --clear-groups -- \
         "$dotnet" "$stage/demo/bar-demo.dll" "$runtime/broker.sock" board "$2" >"$scratch/$2.pipe" 2>&1 &
     client=$!
     pids="$pids $client"

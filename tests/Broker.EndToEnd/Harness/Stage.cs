@@ -24,7 +24,7 @@ internal static class Stage
     /// <summary>The same command under another user, in <see cref="Users.ClientGroup"/> and no other group.</summary>
     internal static ProcessStartInfo As(int user, ProcessStartInfo command)
     {
-        ProcessStartInfo wrapped = Command("setpriv");
+        ProcessStartInfo wrapped = Command("/usr/bin/setpriv");
         foreach (string argument in (string[])[$"--reuid={user}", $"--regid={Users.ClientGroup}", "--clear-groups", "--", command.FileName, .. command.ArgumentList])
         {
             wrapped.ArgumentList.Add(argument);
