@@ -19,7 +19,9 @@
 #define CASE_SECONDS 120
 
 static struct test_case *first, **last = &first;
-static __thread sigjmp_buf *guard;
+
+/* Volatile, or the compiler would think that nobody looks at it between two stores. */
+static __thread sigjmp_buf *volatile guard;
 
 void test_register(struct test_case *test)
 {
