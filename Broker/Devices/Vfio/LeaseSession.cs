@@ -1,15 +1,19 @@
 using System.Collections.Immutable;
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using BarBroker.Unix;
 
 namespace BarBroker.Devices.Vfio;
 
 /// <summary>
-/// A session of the bar_lease kernel module: it owns leases by their ids and revokes all of them when it is closed.
+/// A session of the bar_lease kernel module: it owns leases by their ids, and its end revokes all of them.
 /// Calls block the thread while the kernel works; they may come from several threads.
 /// </summary>
-internal interface ILeaseSession : IDisposable
+internal interface ILeaseSession
 {
+    /// <summary>How many ranges one lease may have.</summary>
+    int MaxRanges { get; }
+
     /// <summary>Makes a lease of what <paramref name="dmabuf"/> (vfio-pci's, of exactly these ranges) covers. <paramref name="dmabuf"/> stays the caller's.</summary>
     /// <exception cref="UnixException">No lease was made; the header says which errno means what.</exception>
     SessionLease Export(LeaseId id, PciAddress address, ImmutableArray<BarRange> ranges, LeaseAccess access, OwnedDescriptor dmabuf);
@@ -38,18 +42,22 @@ internal enum ListedLeaseState
 }
 
 /// <inheritdoc cref="ILeaseSession"/>
-internal sealed class LeaseSession : ILeaseSession
+internal sealed class LeaseSession : ILeaseSession, IDisposable
 {
     public const string NodePath = "/dev/bar_lease";
 
     private readonly OwnedDescriptor _session;
     private readonly int _maxIds;
 
-    private LeaseSession(OwnedDescriptor session, int maxIds)
+    private LeaseSession(OwnedDescriptor session, BarLeaseInfo info)
     {
         _session = session;
-        _maxIds = maxIds;
+        _maxIds = (int)Math.Clamp(info.MaxIds, 1, BarLeaseUapi.MaxIds);
+        MaxRanges = (int)Math.Min(info.MaxRanges, int.MaxValue);
     }
+
+    /// <inheritdoc/>
+    public int MaxRanges { get; }
 
     /// <summary>Opens a new session.</summary>
     /// <exception cref="DeviceOpenException">The module is missing, out of reach or too old; the message says what to do.</exception>
@@ -69,7 +77,7 @@ internal sealed class LeaseSession : ILeaseSession
         {
             BarLeaseInfo info = GetInfo(session);
             return info.ApiVersion >= BarLeaseUapi.ApiVersion
-                ? new LeaseSession(session, (int)Math.Min(info.MaxIds, BarLeaseUapi.MaxIds))
+                ? new LeaseSession(session, info)
                 : throw new DeviceOpenException($"The bar_lease module has API version {info.ApiVersion}, this broker needs {BarLeaseUapi.ApiVersion}: install the module that came with it and reload it.");
         }
         catch (UnixException exception)
@@ -228,7 +236,7 @@ internal sealed class LeaseSession : ILeaseSession
     private unsafe int RevokeBatch(ReadOnlySpan<LeaseId> ids)
     {
         // LeaseId is one ulong and nothing else, so an array of them is what the kernel reads.
-        System.Diagnostics.Debug.Assert(Unsafe.SizeOf<LeaseId>() == sizeof(ulong));
+        Debug.Assert(Unsafe.SizeOf<LeaseId>() == sizeof(ulong));
         fixed (LeaseId* pointer = ids)
         {
             BarLeaseRevoke revoke = new() { Argsz = (uint)sizeof(BarLeaseRevoke), NrIds = (uint)ids.Length, Ids = (ulong)pointer };

@@ -74,11 +74,16 @@ public sealed class VfioBarDevice : IBarDevice
     public CancellationToken Gone { get; }
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">The ranges are none, of several BARs, out of bounds or reserved.</exception>
+    /// <exception cref="ArgumentException">The ranges are none, of several BARs, out of bounds, reserved, or too many for the module.</exception>
     /// <exception cref="ObjectDisposedException">The device was closed.</exception>
     public Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, LeaseAccess access)
     {
         RangeCheck.ThrowIfNotLeasable(Bars, ranges);
+        if (ranges.Length > _session.MaxRanges)
+        {
+            throw new ArgumentException($"{ranges.Length} ranges are more than the {_session.MaxRanges} that the bar_lease module takes for a lease.", nameof(ranges));
+        }
+
         ThrowIfUnavailable();
         return _exports.RunAsync("export", () => Export(id, ranges, access));
     }

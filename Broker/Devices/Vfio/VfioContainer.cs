@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using BarBroker.Unix;
 
 namespace BarBroker.Devices.Vfio;
@@ -43,13 +44,19 @@ internal sealed class VfioContainer : IDisposable
         lock (_lock)
         {
             bool isNew = !_groups.TryGetValue(group, out Group? entry);
+            if (entry?.Open.Contains(address) == true)
+            {
+                // VFIO would hand it out again, and two devices that are one could lease the same range twice.
+                throw new DeviceOpenException($"{address} is open already, under another name: a function is one device.");
+            }
+
             entry ??= Attach(group);
             try
             {
                 OwnedDescriptor device = GetDevice(entry.Descriptor, address);
-                entry.Users++;
+                entry.Open.Add(address);
                 _groups[group] = entry;
-                return new VfioFunction(device, address, () => Leave(group));
+                return new VfioFunction(device, address, () => Leave(group, address));
             }
             catch when (isNew)
             {
@@ -100,14 +107,14 @@ internal sealed class VfioContainer : IDisposable
 
     private static OwnedDescriptor GetDevice(OwnedDescriptor group, PciAddress address)
     {
-        nint name = System.Runtime.InteropServices.Marshal.StringToCoTaskMemUTF8(address.ToString());
+        nint name = Marshal.StringToCoTaskMemUTF8(address.ToString());
         try
         {
             return new OwnedDescriptor(Ioctl.Call(group, VfioUapi.GroupGetDeviceFd, name, $"VFIO_GROUP_GET_DEVICE_FD {address}"));
         }
         finally
         {
-            System.Runtime.InteropServices.Marshal.FreeCoTaskMem(name);
+            Marshal.FreeCoTaskMem(name);
         }
     }
 
@@ -156,7 +163,7 @@ internal sealed class VfioContainer : IDisposable
         }
     }
 
-    private unsafe void SetContainer(OwnedDescriptor group)
+    private void SetContainer(OwnedDescriptor group)
     {
         bool held = false;
         try
@@ -174,11 +181,11 @@ internal sealed class VfioContainer : IDisposable
         }
     }
 
-    private void Leave(int number)
+    private void Leave(int number, PciAddress address)
     {
         lock (_lock)
         {
-            if (_groups.TryGetValue(number, out Group? group) && --group.Users == 0)
+            if (_groups.TryGetValue(number, out Group? group) && group.Open.Remove(address) && group.Open.Count == 0)
             {
                 _groups.Remove(number);
                 group.Descriptor.Dispose();
@@ -190,6 +197,6 @@ internal sealed class VfioContainer : IDisposable
     {
         public OwnedDescriptor Descriptor { get; } = descriptor;
 
-        public int Users { get; set; }
+        public HashSet<PciAddress> Open { get; } = [];
     }
 }
