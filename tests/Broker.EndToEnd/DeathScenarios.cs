@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace BarBroker.EndToEnd;
 
-/// <summary>Processes end without a word.</summary>
+/// <summary>Processes end, with and without a word.</summary>
 public sealed class DeathScenarios(Machine machine)
 {
     private static readonly TimeSpan WithinASecond = TimeSpan.FromSeconds(1);
@@ -21,13 +21,23 @@ public sealed class DeathScenarios(Machine machine)
         await Eventually.AcquireAsync(bob, "middle");
         Assert.InRange(Stopwatch.GetElapsedTime(killed), TimeSpan.Zero, WithinASecond);
     }
-}
 
-/// <summary>The broker is killed. Apart, because only one broker at a time can have the real devices.</summary>
-[Trait(Only.Machine, Only.Real)]
-public sealed class BrokerDeathScenarios(Machine machine)
-{
     [Fact]
+    public async Task A_broker_that_is_told_to_stop_ends_every_lease()
+    {
+        await using Client alice = await machine.ConnectAsync(Users.Alice);
+        ClientLease left = await alice.AcquireAsync("left");
+        await left.MapAsync();
+
+        Assert.Equal(0, await machine.Broker.StopAsync());
+        await IsRevokedAsync(left);
+        Assert.Equal("Shutdown", await left.EndAsync());
+        await IsServingAgainAsync();
+    }
+
+    // The simulated device revokes nothing when its broker is killed outright: only the kernel does.
+    [Fact]
+    [Trait(Only.Machine, Only.Real)]
     public async Task A_killed_broker_takes_every_lease_with_it()
     {
         await using Client alice = await machine.ConnectAsync(Users.Alice);
@@ -37,18 +47,25 @@ public sealed class BrokerDeathScenarios(Machine machine)
         await left.MapAsync();
         await right.MapAsync();
 
-        await machine.KillBrokerAsync();
-        foreach (ClientLease lease in (ClientLease[])[left, right])
-        {
-            ProbeException revoked = await Assert.ThrowsAsync<ProbeException>(() => lease.ReadAsync(0));
-            Assert.Equal("LeaseRevokedException", revoked.Error.Type);
-        }
+        await machine.Broker.KillAsync();
+        await IsRevokedAsync(left);
+        await IsRevokedAsync(right);
+        await IsServingAgainAsync();
+    }
 
-        // The device is free for the next broker.
+    private static async Task IsRevokedAsync(ClientLease lease)
+    {
+        ProbeException revoked = await Assert.ThrowsAsync<ProbeException>(() => lease.ReadAsync(0));
+        Assert.Equal("LeaseRevokedException", revoked.Error.Type);
+    }
+
+    /// <summary>What the ended broker held is free for the next one.</summary>
+    private async Task IsServingAgainAsync()
+    {
         await machine.RestartBrokerAsync();
         await using Client again = await machine.ConnectAsync(Users.Alice);
-        ClientLease second = await again.AcquireAsync("left");
-        await second.MapAsync();
-        Assert.Equal(Machine.Identification, await second.ReadAsync(0));
+        ClientLease left = await again.AcquireAsync("left");
+        await left.MapAsync();
+        Assert.Equal(Machine.Identification, await left.ReadAsync(0));
     }
 }

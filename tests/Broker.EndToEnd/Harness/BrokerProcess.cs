@@ -1,14 +1,17 @@
 using System.Diagnostics;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 
 namespace BarBroker.EndToEnd.Harness;
 
 /// <summary>A running <c>bar-broker</c>, as root, on a runtime directory of its own.</summary>
-internal sealed class BrokerProcess : IAsyncDisposable
+internal sealed partial class BrokerProcess : IAsyncDisposable
 {
     private const UnixFileMode OpenToAll =
         UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute
         | UnixFileMode.OtherRead | UnixFileMode.OtherExecute;
+
+    private const int Terminate = 15;
 
     private static int LastNumber;
 
@@ -62,6 +65,19 @@ internal sealed class BrokerProcess : IAsyncDisposable
     /// <summary>How many descriptors it has open.</summary>
     internal int CountDescriptors() => Directory.GetFileSystemEntries($"/proc/{ProcessId}/fd").Length;
 
+    /// <summary>SIGTERM. Returns its exit status.</summary>
+    internal async Task<int> StopAsync()
+    {
+        if (Signal(ProcessId, Terminate) != 0)
+        {
+            throw new InvalidOperationException($"kill: errno {Marshal.GetLastPInvokeError()}");
+        }
+
+        using CancellationTokenSource limit = new(Patience.Limit);
+        await _process.WaitForExitAsync(limit.Token);
+        return _process.ExitCode;
+    }
+
     /// <summary>SIGKILL. Returns when it is gone.</summary>
     internal async Task KillAsync()
     {
@@ -87,6 +103,9 @@ internal sealed class BrokerProcess : IAsyncDisposable
             ? throw new InvalidOperationException($"The broker exited with status {_process.ExitCode}.\n{_log}")
             : Accepts(AdminSocket) && Accepts(ClientSocket);
     }
+
+    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
+    private static partial int Signal(int process, int signal);
 
     private static bool Accepts(string path)
     {

@@ -5,8 +5,6 @@ namespace BarBroker.EndToEnd.Harness;
 /// <summary>One connection of a probe.</summary>
 internal sealed class Client(ProbeProcess probe, int connection) : IAsyncDisposable
 {
-    private bool _closed;
-
     internal Task<ClientLease> AcquireAsync(string window, bool writable = true, string device = Machine.Board)
     {
         return AcquireAsync(new ProbeRequest { Operation = ProbeOperation.Acquire, Device = device, Window = window, Writable = writable });
@@ -30,16 +28,9 @@ internal sealed class Client(ProbeProcess probe, int connection) : IAsyncDisposa
         return (await probe.AskAsync(new ProbeRequest { Operation = ProbeOperation.ListDevices, Connection = connection })).Text!;
     }
 
-    /// <summary>Leaves the connection to the probe's end: of a probe or broker that was killed nothing can be closed.</summary>
-    internal void Abandon() => _closed = true;
-
     public async ValueTask DisposeAsync()
     {
-        if (!_closed)
-        {
-            _closed = true;
-            await probe.AskAsync(new ProbeRequest { Operation = ProbeOperation.Disconnect, Connection = connection });
-        }
+        await probe.AskAsync(new ProbeRequest { Operation = ProbeOperation.Disconnect, Connection = connection });
     }
 
     private async Task<ClientLease> AcquireAsync(ProbeRequest request)

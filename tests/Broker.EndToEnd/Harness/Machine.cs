@@ -28,7 +28,7 @@ public sealed class Machine : IAsyncLifetime
     private readonly Dictionary<int, ProbeProcess> _probes = [];
     private BrokerProcess? _broker;
 
-    /// <summary>The broker that scenarios share, none of which may end it.</summary>
+    /// <summary>The broker that scenarios share. One that ends it restarts it.</summary>
     internal BrokerProcess Broker => _broker!;
 
     /// <summary>The device is a real one, behind VFIO and the kernel module.</summary>
@@ -56,10 +56,7 @@ public sealed class Machine : IAsyncLifetime
         }
     }
 
-    /// <summary>SIGKILL. The next step is <see cref="RestartBrokerAsync"/>: other scenarios need a broker.</summary>
-    internal Task KillBrokerAsync() => Broker.KillAsync();
-
-    /// <summary>A new broker in place of the killed one, which had the devices until then.</summary>
+    /// <summary>A new broker, after a scenario that ended the shared one: which had the devices until then.</summary>
     internal async Task RestartBrokerAsync()
     {
         await Broker.DisposeAsync();
