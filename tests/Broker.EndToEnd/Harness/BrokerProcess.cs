@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using System.Text;
 
 namespace BarBroker.EndToEnd.Harness;
 
@@ -32,7 +33,7 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
 
     internal string AdminSocket => Path.Combine(_directory, "run", "admin.sock");
 
-    /// <summary>Returns once it accepts connections on both sockets.</summary>
+    /// <summary>Returns once it says that it serves, as it would to systemd (sd_notify(3)).</summary>
     /// <param name="policy">Makes the policy's text for a runtime directory.</param>
     internal static async Task<BrokerProcess> StartAsync(Func<string, string> policy)
     {
@@ -47,11 +48,16 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
             command.ArgumentList.Add(argument);
         }
 
+        string notifySocket = Path.Combine(directory, "notify");
+        using Socket notifications = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
+        notifications.Bind(new UnixDomainSocketEndPoint(notifySocket));
+        command.Environment["NOTIFY_SOCKET"] = notifySocket;
+
         Process process = Process.Start(command)!;
         BrokerProcess broker = new(process, directory, ProcessLog.Follow(process, $"broker-{++LastNumber}"));
         try
         {
-            await Patience.UntilAsync(broker.Accepts, () => $"the broker does not accept connections.\n{broker._log}");
+            await broker.ReadyAsync(notifications);
         }
         catch
         {
@@ -97,27 +103,31 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
         Directory.Delete(_directory, recursive: true);
     }
 
-    private bool Accepts()
+    private async Task ReadyAsync(Socket notifications)
     {
-        return _process.HasExited
-            ? throw new InvalidOperationException($"The broker exited with status {_process.ExitCode}.\n{_log}")
-            : Accepts(AdminSocket) && Accepts(ClientSocket);
+        using CancellationTokenSource limit = new(Patience.Limit);
+        Task ready = HearReadyAsync(notifications, limit.Token);
+        Task ended = _process.WaitForExitAsync(limit.Token);
+        await Task.WhenAny(ready, ended);
+        if (!ready.IsCompletedSuccessfully)
+        {
+            string what = _process.HasExited ? $"exited with status {_process.ExitCode}" : "does not say that it serves";
+            throw new InvalidOperationException($"The broker {what}.\n{_log}", ready.Exception);
+        }
+    }
+
+    private static async Task HearReadyAsync(Socket notifications, CancellationToken cancellationToken)
+    {
+        byte[] message = new byte[1024];
+        string text;
+        do
+        {
+            int length = await notifications.ReceiveAsync(message, cancellationToken);
+            text = Encoding.UTF8.GetString(message, 0, length);
+        }
+        while (!text.Split('\n').Contains("READY=1"));
     }
 
     [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
     private static partial int Signal(int process, int signal);
-
-    private static bool Accepts(string path)
-    {
-        using Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            socket.Connect(new UnixDomainSocketEndPoint(path));
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
-    }
 }
