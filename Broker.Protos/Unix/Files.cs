@@ -8,7 +8,17 @@ internal enum OpenFlags
 {
     ReadOnly = 0,
     ReadWrite = 2,
+
+    /// <summary>Opening a FIFO or a device does not wait for anybody.</summary>
+    NonBlocking = 0x800,
 }
+
+/// <summary>What the kernel says of an open file (statx(2)).</summary>
+/// <param name="IsRegular">An ordinary file: no directory, FIFO, socket or device.</param>
+/// <param name="Owner">User id.</param>
+/// <param name="Mode">Permission bits.</param>
+/// <param name="Length">Bytes.</param>
+internal readonly record struct FileFacts(bool IsRegular, uint Owner, UnixFileMode Mode, ulong Length);
 
 /// <summary>Files by descriptor: what <see cref="FileStream"/> can't say or would do behind one's back.</summary>
 internal static class Files
@@ -119,6 +129,15 @@ internal static class Files
     /// <summary>The size in bytes.</summary>
     public static ulong LengthOf(OwnedDescriptor descriptor) => StatusOf(descriptor).Size;
 
+    /// <summary>Type, owner, mode and size.</summary>
+    public static FileFacts FactsOf(OwnedDescriptor descriptor)
+    {
+        const int TypeMask = 0xf000;
+        const int Regular = 0x8000;
+        Libc.FileStatus status = StatusOf(descriptor);
+        return new FileFacts((status.Mode & TypeMask) == Regular, status.Owner, (UnixFileMode)(status.Mode & ~TypeMask), status.Size);
+    }
+
     private static Libc.FileStatus StatusOf(OwnedDescriptor descriptor)
     {
         const int EmptyPath = 0x1000;
@@ -153,6 +172,12 @@ internal static partial class Libc
     [StructLayout(LayoutKind.Explicit, Size = 256)]
     internal struct FileStatus
     {
+        [FieldOffset(20)]
+        internal uint Owner;
+
+        [FieldOffset(28)]
+        internal ushort Mode;
+
         [FieldOffset(32)]
         internal ulong Inode;
 

@@ -1,0 +1,99 @@
+using System.Collections.Immutable;
+using System.Globalization;
+
+namespace BarBroker.Devices.Vfio;
+
+/// <summary>What sysfs tells about PCI functions and their IOMMU groups.</summary>
+/// <param name="root">Where the file system begins; another than <c>/</c> in tests.</param>
+internal sealed class PciSysfs(string root = "/")
+{
+    private const string VfioPci = "vfio-pci";
+
+    /// <summary>Drivers whose devices don't make a group unviable for VFIO, apart from its own: they do no DMA for the host.</summary>
+    private static readonly ImmutableArray<string> HarmlessDrivers = [VfioPci, "pci-stub", "pcieport"];
+
+    public bool Exists(PciAddress address) => Directory.Exists(FunctionPath(address));
+
+    /// <summary>The name of the function's driver; null when it has none.</summary>
+    public string? DriverOf(PciAddress address) => LinkTargetName(Path.Combine(FunctionPath(address), "driver"));
+
+    /// <summary>The number of the function's IOMMU group; null when it has none.</summary>
+    public int? IommuGroupOf(PciAddress address)
+        => int.TryParse(LinkTargetName(Path.Combine(FunctionPath(address), "iommu_group")), NumberStyles.None, CultureInfo.InvariantCulture, out int group)
+            ? group
+            : null;
+
+    /// <summary>All IOMMU groups.</summary>
+    public ImmutableArray<int> IommuGroups()
+    {
+        string path = Path.Combine(root, "sys/kernel/iommu_groups");
+        return Directory.Exists(path)
+            ? [.. Directory.EnumerateDirectories(path).Select(Path.GetFileName).Select(name => int.Parse(name!, CultureInfo.InvariantCulture)).Order()]
+            : [];
+    }
+
+    /// <summary>The PCI functions of a group.</summary>
+    public ImmutableArray<PciAddress> GroupMembers(int group)
+    {
+        string path = Path.Combine(root, string.Create(CultureInfo.InvariantCulture, $"sys/kernel/iommu_groups/{group}/devices"));
+        ImmutableArray<PciAddress>.Builder members = ImmutableArray.CreateBuilder<PciAddress>();
+        string[] entries = Directory.Exists(path) ? Directory.GetFileSystemEntries(path) : [];
+        foreach (string entry in entries.Order(StringComparer.Ordinal))
+        {
+            if (PciAddress.TryParse(Path.GetFileName(entry), out PciAddress member))
+            {
+                members.Add(member);
+            }
+        }
+
+        return members.ToImmutable();
+    }
+
+    /// <summary>
+    /// Why VFIO can't be given the function, with the cure; null when nothing of that is in the way. The kernel has the
+    /// last word (VFIO_GROUP_GET_STATUS), but says only no.
+    /// </summary>
+    public string? FindObstacle(PciAddress address)
+    {
+        if (!Exists(address))
+        {
+            return $"There is no PCI function {address}: lspci -D lists what there is.";
+        }
+
+        string? driver = DriverOf(address);
+        if (driver != VfioPci)
+        {
+            string found = driver is null ? "has no driver" : $"is bound to {driver}, not vfio-pci";
+            string unbind = driver is null ? "" : $" && echo {address} > /sys/bus/pci/devices/{address}/driver/unbind";
+            return $"{address} {found}: modprobe vfio-pci && echo vfio-pci > /sys/bus/pci/devices/{address}/driver_override{unbind} && echo {address} > /sys/bus/pci/drivers_probe";
+        }
+
+        if (IommuGroupOf(address) is not { } group)
+        {
+            return $"{address} is in no IOMMU group: turn the IOMMU on, in the firmware (VT-d, AMD-Vi) and on the kernel's command line (intel_iommu=on for Intel).";
+        }
+
+        return FindGroupObstacle(address, group);
+    }
+
+    private string? FindGroupObstacle(PciAddress address, int group)
+    {
+        List<string> busy = [];
+        foreach (PciAddress member in GroupMembers(group))
+        {
+            if (DriverOf(member) is { } driver && !HarmlessDrivers.Contains(driver))
+            {
+                busy.Add($"{member} ({driver})");
+            }
+        }
+
+        return busy.Count == 0
+            ? null
+            : $"{address} shares IOMMU group {group} with functions that the host uses: {string.Join(", ", busy)}. They can't be told apart by the IOMMU, so unbind them or bind them to vfio-pci too.";
+    }
+
+    private static string? LinkTargetName(string link)
+        => new FileInfo(link).LinkTarget is { } target ? Path.GetFileName(target) : null;
+
+    private string FunctionPath(PciAddress address) => Path.Combine(root, $"sys/bus/pci/devices/{address}");
+}

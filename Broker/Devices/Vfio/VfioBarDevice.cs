@@ -1,0 +1,281 @@
+using System.Collections.Immutable;
+using BarBroker.Unix;
+
+namespace BarBroker.Devices.Vfio;
+
+/// <summary>A PCI function that VFIO gave to the broker, leased through the bar_lease module. <see cref="VfioDeviceOpener"/> makes them.</summary>
+/// <remarks>
+/// When the kernel wants the function back, the order is: no new exports, <see cref="Gone"/> is cancelled, the owner revokes what it knows
+/// of, then disposes. The kernel's unplug or unbind waits until then; it is told again every few seconds.
+/// Bus mastering is off: VFIO clears it when it opens a function, and nothing here turns it on.
+/// </remarks>
+public sealed class VfioBarDevice : IBarDevice
+{
+    /// <summary>The module bounds its own waits; this is for what is queued before them.</summary>
+    internal static readonly TimeSpan RevokeTimeout = TimeSpan.FromSeconds(15);
+
+    private readonly Lock _lock = new();
+    private readonly HashSet<LeaseId> _live = [];
+    private readonly CancellationTokenSource _gone = new();
+    private readonly IVfioFunction _function;
+    private readonly ILeaseSession _session;
+    private readonly ILogger _logger;
+    private readonly TimeProvider _time;
+    private readonly EventFd _request = new();
+
+    // Two, so that an export which a reset holds up does not hold up a revocation.
+    private readonly DeviceThread _exports;
+    private readonly DeviceThread _revocations;
+    private volatile bool _closed;
+    private bool _toldNotVerified;
+
+    /// <summary>Takes over <paramref name="function"/>, when it does not throw; <paramref name="session"/> stays the caller's and outlives the device.</summary>
+    /// <exception cref="InvalidDataException">The function's configuration space makes no sense.</exception>
+    /// <exception cref="UnixException">VFIO refused to describe it.</exception>
+    internal VfioBarDevice(string name, PciAddress address, IVfioFunction function, ILeaseSession session, ILogger logger, TimeProvider time)
+    {
+        Name = name;
+        Address = address;
+        _function = function;
+        _session = session;
+        _logger = logger;
+        _time = time;
+        try
+        {
+            Bars = function.ReadBars();
+            function.RaiseOnRequest(_request);
+        }
+        catch
+        {
+            _request.Dispose();
+            _gone.Dispose();
+            throw;
+        }
+
+        Gone = _gone.Token;
+        _exports = new DeviceThread($"export {name}", ReportOverdue, time);
+        _revocations = new DeviceThread($"revoke {name}", ReportOverdue, time);
+        new Thread(WatchForRequest) { IsBackground = true, Name = $"watch {name}" }.Start();
+    }
+
+    /// <inheritdoc/>
+    public string Name { get; }
+
+    /// <inheritdoc/>
+    public PciAddress? Address { get; }
+
+    /// <inheritdoc/>
+    public ImmutableArray<BarGeometry> Bars { get; }
+
+    /// <inheritdoc/>
+    public bool CanOverlap => true;
+
+    /// <inheritdoc/>
+    public CancellationToken Gone { get; }
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentException">The ranges are none, of several BARs, out of bounds, reserved, or too many for the module.</exception>
+    /// <exception cref="ObjectDisposedException">The device was closed.</exception>
+    public Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, LeaseAccess access)
+    {
+        RangeCheck.ThrowIfNotLeasable(Bars, ranges);
+        if (ranges.Length > _session.MaxRanges)
+        {
+            throw new ArgumentException($"{ranges.Length} ranges are more than the {_session.MaxRanges} that the bar_lease module takes for a lease.", nameof(ranges));
+        }
+
+        ThrowIfUnavailable();
+        return _exports.RunAsync("export", () => Export(id, ranges, access));
+    }
+
+    /// <inheritdoc/>
+    public async Task RevokeAsync(ImmutableArray<LeaseId> ids)
+    {
+        if (ids.IsEmpty)
+        {
+            return;
+        }
+
+        try
+        {
+            await _revocations.RunAsync("revoke", () => Revoke(ids)).WaitAsync(RevokeTimeout, _time);
+        }
+        catch (Exception exception) when (exception is UnixException or TimeoutException)
+        {
+            _logger.RevocationUnconfirmed(exception, Name, ids.Length);
+            throw new RevocationUnconfirmedException(Name, exception);
+        }
+    }
+
+    /// <summary>Ends what leases there still are and gives the function back to the kernel.</summary>
+    /// <exception cref="RevocationUnconfirmedException">Not all leases are confirmed to have ended; the function was given back all the same, which takes them from their holders too.</exception>
+    public async ValueTask DisposeAsync()
+    {
+        ImmutableArray<LeaseId> all;
+        lock (_lock)
+        {
+            if (_closed)
+            {
+                return;
+            }
+
+            _closed = true;
+            all = [.. _live];
+
+            // Wakes the watcher, which takes this lock before it closes what it waits on.
+            _request.Signal();
+        }
+
+        _exports.Dispose();
+        try
+        {
+            await RevokeAsync(all);
+        }
+        finally
+        {
+            await CloseAsync();
+        }
+    }
+
+    /// <summary>What the kernel's refusal of an export means.</summary>
+    internal static Exception ToExportFailure(string device, UnixException exception)
+    {
+        const int EAgain = 11;
+        const int ENoDev = 19;
+        return exception.Errno switch
+        {
+            EAgain => new DeviceSuspendedException(device, exception),
+            ENoDev => new DeviceGoneException(device, exception),
+            _ => exception,
+        };
+    }
+
+    private ExportedLease Export(LeaseId id, ImmutableArray<BarRange> ranges, LeaseAccess access)
+    {
+        // Things may have changed while this waited for its turn.
+        ThrowIfUnavailable();
+        SessionLease lease;
+        try
+        {
+            // The session keeps what it needs of vfio-pci's DMABUF; nobody else ever sees it.
+            using OwnedDescriptor dmabuf = _function.ExportDmaBuf(ranges);
+            lease = _session.Export(id, Address!.Value, ranges, access, dmabuf);
+        }
+        catch (UnixException exception)
+        {
+            throw ToExportFailure(Name, exception);
+        }
+
+        bool usable = lease.MemoryType == BarLeaseUapi.MemoryUncached;
+        bool kept;
+        lock (_lock)
+        {
+            kept = usable && !_closed && _live.Add(id);
+        }
+
+        if (!kept)
+        {
+            lease.Descriptor.Dispose();
+            _session.Revoke([id]);
+            ObjectDisposedException.ThrowIf(_closed, this);
+            throw new InvalidOperationException($"Device '{Name}': the module made a lease of memory type {lease.MemoryType}, which nobody asked for.");
+        }
+
+        TellWhenNotVerified(lease);
+        return new ExportedLease(lease.Descriptor, MemoryType.Uncached);
+    }
+
+    private int Revoke(ImmutableArray<LeaseId> ids)
+    {
+        int revoked = _session.Revoke(ids.AsSpan());
+        lock (_lock)
+        {
+            _live.ExceptWith(ids);
+        }
+
+        return revoked;
+    }
+
+    private async Task CloseAsync()
+    {
+        try
+        {
+            await _revocations.RunAsync("close", CloseFunction).WaitAsync(RevokeTimeout, _time);
+        }
+        catch (TimeoutException)
+        {
+            // The watchdog has said which call is stuck. The function is closed when it returns, and by the kernel if this process ends before.
+        }
+        finally
+        {
+            _revocations.Dispose();
+        }
+    }
+
+    private bool CloseFunction()
+    {
+        _function.Dispose();
+        _logger.Closed(Name, Address!.Value);
+        return true;
+    }
+
+    private void WatchForRequest()
+    {
+        while (true)
+        {
+            _request.Wait();
+            if (_closed)
+            {
+                lock (_lock)
+                {
+                    _request.Dispose();
+                }
+
+                return;
+            }
+
+            if (_gone.IsCancellationRequested)
+            {
+                _logger.StillRequested(Name, Address!.Value);
+            }
+            else
+            {
+                _logger.Requested(Name, Address!.Value);
+                _ = AnnounceAsync();
+            }
+        }
+    }
+
+    private async Task AnnounceAsync()
+    {
+        try
+        {
+            // On the thread pool: this thread goes on watching, whatever those who are told do.
+            await _gone.CancelAsync();
+        }
+        catch (AggregateException exception)
+        {
+            _logger.GoneHandlerFailed(exception, Name);
+        }
+    }
+
+    private void ThrowIfUnavailable()
+    {
+        ObjectDisposedException.ThrowIf(_closed, this);
+        if (_gone.IsCancellationRequested)
+        {
+            throw new DeviceGoneException(Name);
+        }
+    }
+
+    private void TellWhenNotVerified(SessionLease lease)
+    {
+        if (!lease.Verified && !_toldNotVerified)
+        {
+            _toldNotVerified = true;
+            _logger.NotVerified(Name);
+        }
+    }
+
+    private void ReportOverdue(string call) => _logger.Overdue(Name, call, DeviceThread.Overdue.TotalSeconds);
+}

@@ -1,0 +1,28 @@
+namespace BarBroker.Devices.Vfio;
+
+internal static partial class VfioLog
+{
+    [LoggerMessage(2001, LogLevel.Information, "Device {Device}: {Address} opened, IOMMU group {Group}, {Bars} BAR(s) can be leased")]
+    public static partial void Opened(this ILogger logger, string device, PciAddress address, int group, int bars);
+
+    [LoggerMessage(2002, LogLevel.Warning, "Device {Device}: the kernel asks for {Address} back (it is being unplugged or unbound); its leases end")]
+    public static partial void Requested(this ILogger logger, string device, PciAddress address);
+
+    [LoggerMessage(2003, LogLevel.Warning, "Device {Device}: the kernel still waits for {Address} to be given back")]
+    public static partial void StillRequested(this ILogger logger, string device, PciAddress address);
+
+    [LoggerMessage(2004, LogLevel.Error, "Device {Device}: somebody who was told that it is gone failed")]
+    public static partial void GoneHandlerFailed(this ILogger logger, Exception exception, string device);
+
+    [LoggerMessage(2005, LogLevel.Error, "Device {Device}: the kernel has not returned from '{Call}' for {Seconds} s; what comes after it waits")]
+    public static partial void Overdue(this ILogger logger, string device, string call, double seconds);
+
+    [LoggerMessage(2006, LogLevel.Error, "Device {Device}: {Count} lease(s) could not be confirmed revoked")]
+    public static partial void RevocationUnconfirmed(this ILogger logger, Exception exception, string device, int count);
+
+    [LoggerMessage(2007, LogLevel.Information, "Device {Device}: the kernel could only check the sizes of exported ranges, not their bus addresses (ACS redirects the function's requests)")]
+    public static partial void NotVerified(this ILogger logger, string device);
+
+    [LoggerMessage(2008, LogLevel.Information, "Device {Device}: {Address} closed")]
+    public static partial void Closed(this ILogger logger, string device, PciAddress address);
+}

@@ -1,0 +1,59 @@
+using System.Globalization;
+using BarBroker.Policy;
+
+namespace BarBroker.Hosting.Doctor;
+
+/// <summary>What every broker needs, with hardware or without.</summary>
+internal sealed class HostChecks(Machine machine, ClientGroup clientGroup)
+{
+    /// <summary>Descriptors on their way to clients count against the broker, besides one per connection and simulated lease.</summary>
+    private const long EnoughDescriptors = 65536;
+
+    public IEnumerable<Finding> Run()
+    {
+        yield return CheckUserNamespace();
+        yield return CheckClientGroup();
+        yield return CheckDescriptorLimit();
+    }
+
+    private Finding CheckUserNamespace()
+    {
+        const string Subject = "users";
+        string[] map = machine.ReadLine("/proc/self/uid_map").Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        return map is ["0", "0", "4294967295"]
+            ? Finding.Ok(Subject, "this is the initial user namespace, so peers are who they seem")
+            : Finding.Failure(Subject, "this is a user namespace of its own, where peers from outside all look like uid 65534: run the broker on the host (no PrivateUsers=, no rootless container)");
+    }
+
+    private Finding CheckClientGroup()
+    {
+        const string Subject = "group";
+        if (clientGroup.Name is not { } name)
+        {
+            return Finding.Ok(Subject, $"clients are group {clientGroup}");
+        }
+
+        string? entry = machine.ReadLines("/etc/group").FirstOrDefault(line => line.StartsWith(name + ':', StringComparison.Ordinal));
+        return entry is null
+            ? Finding.Failure(Subject, $"there is no group '{name}' in /etc/group to own the broker's socket: groupadd --system {name}, or name another as clientGroup in the policy")
+            : Finding.Ok(Subject, $"clients are group {name} ({entry.Split(':').ElementAtOrDefault(2)})");
+    }
+
+    private Finding CheckDescriptorLimit()
+    {
+        const string Subject = "descriptors";
+        const string Row = "Max open files";
+        string[] limits = (machine.ReadLines("/proc/self/limits").FirstOrDefault(line => line.StartsWith(Row, StringComparison.Ordinal)) ?? Row)[Row.Length..]
+            .Split(' ', StringSplitOptions.RemoveEmptyEntries);
+
+        // The runtime raises the soft limit to the hard one.
+        if (limits is not [_, var hard, ..])
+        {
+            return Finding.Warning(Subject, "/proc/self/limits does not tell how many descriptors a process may have: mount /proc");
+        }
+
+        return hard == "unlimited" || (long.TryParse(hard, CultureInfo.InvariantCulture, out long limit) && limit >= EnoughDescriptors)
+            ? Finding.Ok(Subject, $"a process started from here may have {hard}")
+            : Finding.Warning(Subject, $"a process started from here may have {hard} descriptors, {EnoughDescriptors} are recommended: LimitNOFILE= in the broker's unit, or ulimit -Hn");
+    }
+}

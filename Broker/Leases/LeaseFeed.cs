@@ -1,0 +1,127 @@
+using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
+using BarBroker.Devices;
+
+namespace BarBroker.Leases;
+
+/// <summary>What a watcher hears.</summary>
+internal abstract record LeaseEvent;
+
+/// <summary>
+/// Every lease of the connection whose end was not told yet, those that are being made included: at the start, and again when events
+/// were lost because the watcher was too slow.
+/// </summary>
+/// <param name="Leases">The leases.</param>
+/// <param name="Newest">The highest id given out so far. What the watcher gets beyond it is newer than this snapshot.</param>
+internal sealed record LeaseSnapshot(ImmutableArray<LeaseInfo> Leases, LeaseId Newest) : LeaseEvent;
+
+/// <summary>A lease ended.</summary>
+/// <param name="Id">Which.</param>
+/// <param name="Reason">Why.</param>
+/// <param name="Confirmed">The kernel confirmed that nobody reaches the range through it any more.</param>
+internal sealed record LeaseEndedEvent(LeaseId Id, EndReason Reason, bool Confirmed) : LeaseEvent;
+
+/// <summary>The events of one connection, for its one watcher. Holds a bounded number of them, whatever the watcher does.</summary>
+internal sealed class LeaseFeed : IDisposable
+{
+    private readonly Lock _lock;
+    private readonly int _capacity;
+    private readonly Func<LeaseSnapshot> _takeSnapshot;
+    private readonly Action<LeaseFeed> _detach;
+    private readonly Queue<LeaseEvent> _events = [];
+    private TaskCompletionSource? _news;
+
+    // As if events had been lost before the first.
+    private bool _owesSnapshot = true;
+    private bool _completed;
+
+    /// <param name="tableLock">The table's lock: events and snapshots are in one order.</param>
+    /// <param name="capacity">Events that may wait.</param>
+    /// <param name="takeSnapshot">Called under the lock.</param>
+    /// <param name="detach">Called under the lock, when the watcher has left.</param>
+    public LeaseFeed(Lock tableLock, int capacity, Func<LeaseSnapshot> takeSnapshot, Action<LeaseFeed> detach)
+    {
+        _lock = tableLock;
+        _capacity = capacity;
+        _takeSnapshot = takeSnapshot;
+        _detach = detach;
+    }
+
+    /// <summary>The events, until the connection or the table comes to its end. For one reader.</summary>
+    public async IAsyncEnumerable<LeaseEvent> ReadAllAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            LeaseEvent? next;
+            Task? news;
+            lock (_lock)
+            {
+                next = TakeNext();
+                news = next is null && !_completed ? WaitForNews() : null;
+            }
+
+            if (next is not null)
+            {
+                yield return next;
+            }
+            else if (news is not null)
+            {
+                await news.WaitAsync(cancellationToken);
+            }
+            else
+            {
+                yield break;
+            }
+        }
+    }
+
+    /// <summary>Under the lock.</summary>
+    public void Publish(LeaseEvent happened)
+    {
+        if (!_owesSnapshot && _events.Count == _capacity)
+        {
+            _owesSnapshot = true;
+            _events.Clear();
+        }
+
+        if (!_owesSnapshot)
+        {
+            _events.Enqueue(happened);
+        }
+
+        _news?.TrySetResult();
+    }
+
+    /// <summary>Nothing comes any more. Under the lock.</summary>
+    public void Complete()
+    {
+        _completed = true;
+        _news?.TrySetResult();
+    }
+
+    /// <summary>The watcher has left.</summary>
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            _detach(this);
+        }
+    }
+
+    private LeaseEvent? TakeNext()
+    {
+        if (_owesSnapshot)
+        {
+            _owesSnapshot = false;
+            return _takeSnapshot();
+        }
+
+        return _events.TryDequeue(out LeaseEvent? next) ? next : null;
+    }
+
+    private Task WaitForNews()
+    {
+        _news = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        return _news.Task;
+    }
+}

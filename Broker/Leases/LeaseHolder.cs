@@ -1,0 +1,36 @@
+using BarBroker.Transport;
+
+namespace BarBroker.Leases;
+
+/// <summary>A connection that has, had or watches leases. Changes under the table's lock only.</summary>
+internal sealed class LeaseHolder(IPeerConnection connection)
+{
+    private CancellationTokenRegistration _exited;
+    private CancellationTokenRegistration _closed;
+
+    public IPeerConnection Connection { get; } = connection;
+
+    /// <summary>All that hold a range.</summary>
+    public HashSet<Lease> Leases { get; } = [];
+
+    /// <summary>Who listens to it, if anybody does.</summary>
+    public LeaseFeed? Feed { get; set; }
+
+    /// <summary>The connection is over: it gets no more leases.</summary>
+    public bool IsOver { get; set; }
+
+    /// <summary>Calls back once for each of the two ways in which a connection ends, at once if it has. Not under the lock.</summary>
+    public void Register(Action<LeaseHolder, EndReason> ended)
+    {
+        // The process first: where both have happened, it says more.
+        _exited = Connection.ProcessExited.UnsafeRegister(_ => ended(this, EndReason.ProcessExited), null);
+        _closed = Connection.Closed.UnsafeRegister(_ => ended(this, EndReason.ConnectionClosed), null);
+    }
+
+    /// <summary>Does not wait for a callback that runs: each of the two may be the one that calls this.</summary>
+    public void Unregister()
+    {
+        _exited.Unregister();
+        _closed.Unregister();
+    }
+}

@@ -1,0 +1,35 @@
+using BarBroker.Devices;
+using BarBroker.Unix;
+
+namespace BarBroker.Leases;
+
+/// <summary>A lease as it was at one moment.</summary>
+/// <param name="Id">The handle.</param>
+/// <param name="Device">The device's name.</param>
+/// <param name="Window">The window's name; null for a range of the client's choice.</param>
+/// <param name="Range">What is leased.</param>
+/// <param name="Access">With which access.</param>
+/// <param name="Exclusive">No other lease overlaps it.</param>
+/// <param name="MemoryType">Null while it is being made.</param>
+/// <param name="State">Where it is in its life.</param>
+/// <param name="Peer">Who holds it.</param>
+/// <param name="ConnectionId">The connection that it belongs to.</param>
+/// <param name="AcquireTime">When it was asked for.</param>
+internal sealed record LeaseInfo(
+    LeaseId Id,
+    string Device,
+    string? Window,
+    BarRange Range,
+    LeaseAccess Access,
+    bool Exclusive,
+    MemoryType? MemoryType,
+    LeaseState State,
+    PeerCredentials Peer,
+    ulong ConnectionId,
+    DateTimeOffset AcquireTime);
+
+/// <summary>A new lease, and how its descriptor travels.</summary>
+/// <param name="Lease">The lease.</param>
+/// <param name="DescriptorSerial">The descriptor's number in the connection's sequence.</param>
+/// <param name="Inode">The descriptor's inode.</param>
+internal sealed record AcquiredLease(LeaseInfo Lease, ulong DescriptorSerial, ulong Inode);

@@ -1,0 +1,42 @@
+namespace BarBroker.Leases;
+
+/// <summary>A lease can't be had, or not now. The message is for the one who asked.</summary>
+internal sealed class LeaseRefusedException(LeaseRefusal refusal, string message, Exception? innerException = null) : Exception(message, innerException)
+{
+    /// <summary>For programs.</summary>
+    public LeaseRefusal Refusal { get; } = refusal;
+}
+
+/// <summary>Why a lease can't be had.</summary>
+internal enum LeaseRefusal
+{
+    /// <summary>Another lease holds part of the range.</summary>
+    RangeLeased,
+
+    /// <summary>A limit of <see cref="LeaseLimits"/> is reached.</summary>
+    TooManyLeases,
+
+    /// <summary>Too many descriptors are on their way to clients.</summary>
+    TooManyDescriptors,
+
+    /// <summary>The kernel is out of memory or files.</summary>
+    KernelExhausted,
+
+    /// <summary>The device can't be reached at the moment.</summary>
+    DeviceSuspended,
+
+    /// <summary>The device went away.</summary>
+    DeviceGone,
+
+    /// <summary>The broker is shutting down.</summary>
+    ShuttingDown,
+
+    /// <summary>The connection ended in the meantime.</summary>
+    ConnectionEnded,
+
+    /// <summary>An admin revoked the lease while it was being made.</summary>
+    Revoked,
+
+    /// <summary>The connection is being watched already.</summary>
+    WatchExists,
+}

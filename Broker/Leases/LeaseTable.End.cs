@@ -1,0 +1,269 @@
+using System.Collections.Immutable;
+using BarBroker.Devices;
+using BarBroker.Transport;
+
+namespace BarBroker.Leases;
+
+/// <summary>What came of ending leases.</summary>
+/// <param name="Ended">Those that this call ended: nobody reaches their ranges any more.</param>
+/// <param name="Unconfirmed">Those that were to end, by this call or another, and for which the kernel could not confirm it.</param>
+internal sealed record EndResult(ImmutableArray<LeaseId> Ended, ImmutableArray<LeaseId> Unconfirmed);
+
+internal sealed partial class LeaseTable
+{
+    /// <summary>Ends a lease of this connection. Joins an end that is under way; tries a quarantined one again.</summary>
+    /// <returns>Null when the connection has no such lease.</returns>
+    public Task<EndResult?> ReleaseAsync(IPeerConnection connection, LeaseId id)
+        => EndOneAsync(id, lease => lease.Holder.Connection == connection && lease.WasActive, EndReason.Released);
+
+    /// <summary>Ends one lease by force.</summary>
+    /// <returns>Null when there is no such lease.</returns>
+    public Task<EndResult?> RevokeAsync(LeaseId id) => EndOneAsync(id, _ => true, EndReason.Revoked);
+
+    /// <summary>Ends leases by force: one step per device.</summary>
+    public async Task<EndResult> RevokeAsync(Func<Lease, bool> filter)
+    {
+        EndBatch batch;
+        lock (_lock)
+        {
+            batch = BeginEnd(_leases.Values.Where(filter), EndReason.Revoked);
+        }
+
+        return await FinishEndAsync(batch);
+    }
+
+    /// <summary>Refuses new leases, ends all there are, and then all watches.</summary>
+    public async Task<EndResult> ShutdownAsync()
+    {
+        EndBatch batch;
+        lock (_lock)
+        {
+            _shuttingDown = true;
+            batch = BeginEnd(_leases.Values, EndReason.Shutdown);
+        }
+
+        EndResult result = await FinishEndAsync(batch);
+        lock (_lock)
+        {
+            foreach (LeaseHolder holder in _holders.Values)
+            {
+                holder.Feed?.Complete();
+            }
+        }
+
+        return result;
+    }
+
+    private async Task<EndResult?> EndOneAsync(LeaseId id, Func<Lease, bool> isMeant, EndReason reason)
+    {
+        EndBatch batch;
+        lock (_lock)
+        {
+            if (!_leases.TryGetValue(id, out Lease? lease) || !isMeant(lease))
+            {
+                return null;
+            }
+
+            batch = BeginEnd([lease], reason);
+        }
+
+        return await FinishEndAsync(batch);
+    }
+
+    /// <summary>
+    /// The beginning of every end, under the lock. A lease that is being made is only marked: the one who makes it sees the mark and
+    /// revokes it, since revoking what the kernel does not know yet would be lost.
+    /// </summary>
+    private static EndBatch BeginEnd(IEnumerable<Lease> leases, EndReason reason)
+    {
+        ImmutableArray<Lease>.Builder toRevoke = ImmutableArray.CreateBuilder<Lease>();
+        ImmutableArray<(Lease, Task<bool>, bool)>.Builder all = ImmutableArray.CreateBuilder<(Lease, Task<bool>, bool)>();
+        foreach (Lease lease in leases)
+        {
+            bool isOurs = lease.State is not LeaseState.Ending;
+            bool isBeingMade = lease.State is LeaseState.Reserved;
+            if (isOurs)
+            {
+                lease.BeginEnd(reason);
+            }
+
+            if (isOurs && !isBeingMade)
+            {
+                toRevoke.Add(lease);
+            }
+
+            all.Add((lease, lease.EndAttempt!.Task, isOurs));
+        }
+
+        return new EndBatch(toRevoke.DrainToImmutable(), all.DrainToImmutable());
+    }
+
+    /// <summary>Revokes what is this batch's to revoke, and waits for the rest.</summary>
+    private async Task<EndResult> FinishEndAsync(EndBatch batch)
+    {
+        await RevokeAsync(batch.ToRevoke);
+        await Task.WhenAll(batch.All.Select(entry => entry.Attempt));
+        return new EndResult(
+            [.. batch.All.Where(entry => entry.IsOurs && entry.Attempt.Result).Select(entry => entry.Lease.Id)],
+            [.. batch.All.Where(entry => !entry.Attempt.Result).Select(entry => entry.Lease.Id)]);
+    }
+
+    private Task RevokeAsync(IEnumerable<Lease> leases)
+        => Task.WhenAll(leases.GroupBy(lease => lease.Request.Device).Select(group => RevokeAsync(group.Key, [.. group])));
+
+    /// <summary>One call to the device; if that can't be confirmed, one per holder, so that no client pays for another's.</summary>
+    private async Task RevokeAsync(IBarDevice device, ImmutableArray<Lease> leases)
+    {
+        if (await TryRevokeAsync(device, leases))
+        {
+            Settle(leases, confirmed: true);
+            return;
+        }
+
+        ImmutableArray<Lease>[] byHolder = [.. leases.GroupBy(lease => lease.Holder).Select(group => group.ToImmutableArray())];
+        if (byHolder.Length == 1)
+        {
+            Settle(leases, confirmed: false);
+            return;
+        }
+
+        await Task.WhenAll(byHolder.Select(async group => Settle(group, await TryRevokeAsync(device, group))));
+    }
+
+    private async Task<bool> TryRevokeAsync(IBarDevice device, ImmutableArray<Lease> leases)
+    {
+        try
+        {
+            await device.RevokeAsync([.. leases.Select(lease => lease.Id)]);
+            return true;
+        }
+#pragma warning disable CA1031 // Whatever it was, it is no confirmation.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            LeaseLog.RevokeFailed(_logger, device.Name, leases.Length, exception);
+            return false;
+        }
+    }
+
+    /// <summary>The end of every end: frees the ranges that the device let go of, and tells the watcher.</summary>
+    private void Settle(ImmutableArray<Lease> leases, bool confirmed)
+    {
+        lock (_lock)
+        {
+            foreach (Lease lease in leases)
+            {
+                if (confirmed)
+                {
+                    Forget(lease);
+                }
+
+                if (lease.WasActive && !lease.EndWasTold)
+                {
+                    lease.EndWasTold = true;
+                    lease.Holder.Feed?.Publish(new LeaseEndedEvent(lease.Id, lease.Reason!.Value, confirmed));
+                }
+
+                lease.FinishEnd(confirmed);
+            }
+        }
+
+        foreach (Lease lease in leases)
+        {
+            string device = lease.Request.Device.Name;
+            if (confirmed)
+            {
+                LeaseLog.Ended(_logger, lease.Id, lease.Range, device, lease.Reason!.Value);
+            }
+            else
+            {
+                LeaseLog.Quarantined(_logger, lease.Id, lease.Range, device, lease.Holder.Connection.Credentials.Uid, lease.Holder.Connection.Credentials.Pid, lease.Reason!.Value);
+            }
+        }
+    }
+
+    /// <summary>The kernel never had the lease: the range is free at once, whoever wanted its end meanwhile.</summary>
+    private void Withdraw(Lease lease)
+    {
+        lock (_lock)
+        {
+            Forget(lease);
+            lease.Withdraw();
+        }
+    }
+
+    /// <summary>The kernel has the lease and its holder never will.</summary>
+    private async Task EndUndeliveredAsync(Lease lease)
+    {
+        lock (_lock)
+        {
+            // Others that wanted its end have marked it, and wait for us.
+            if (lease.State is LeaseState.Reserved)
+            {
+                lease.BeginEnd(EndReason.Released);
+            }
+        }
+
+        await RevokeAsync([lease]);
+    }
+
+    private void Forget(Lease lease)
+    {
+        _devices[lease.Request.Device.Name].Remove(lease);
+        _leases.Remove(lease.Id);
+        lease.Holder.Leases.Remove(lease);
+        uint uid = lease.Holder.Connection.Credentials.Uid;
+        if (--_leasesOfUser[uid] == 0)
+        {
+            _leasesOfUser.Remove(uid);
+        }
+    }
+
+    private void OnConnectionOver(LeaseHolder holder, EndReason reason)
+    {
+        EndBatch batch;
+        lock (_lock)
+        {
+            if (holder.IsOver)
+            {
+                return;
+            }
+
+            holder.IsOver = true;
+            holder.Feed?.Complete();
+            _holders.Remove(holder.Connection.Id);
+            batch = BeginEnd(holder.Leases, reason);
+        }
+
+        holder.Unregister();
+        FinishInBackground(batch);
+    }
+
+    private void OnDeviceGone(IBarDevice device)
+    {
+        EndBatch batch;
+        lock (_lock)
+        {
+            batch = BeginEnd(_leases.Values.Where(lease => lease.Request.Device == device), EndReason.DeviceGone);
+        }
+
+        LeaseLog.DeviceGone(_logger, device.Name, batch.All.Length);
+        FinishInBackground(batch);
+    }
+
+    /// <summary>
+    /// For callbacks, whose thread is somebody else's. Does not fail: what the device throws becomes a quarantine. At shutdown, which joins
+    /// every end under way, nothing is left behind.
+    /// </summary>
+    private void FinishInBackground(EndBatch batch)
+    {
+        if (!batch.ToRevoke.IsEmpty)
+        {
+            _ = Task.Run(() => RevokeAsync(batch.ToRevoke));
+        }
+    }
+
+    /// <param name="ToRevoke">Leases for this batch's owner to revoke.</param>
+    /// <param name="All">Every lease that was meant, the attempt that ends it, and whether this batch began that.</param>
+    private sealed record EndBatch(ImmutableArray<Lease> ToRevoke, ImmutableArray<(Lease Lease, Task<bool> Attempt, bool IsOurs)> All);
+}

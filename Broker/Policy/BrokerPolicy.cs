@@ -1,0 +1,110 @@
+using System.Collections.Frozen;
+using System.Collections.Immutable;
+using BarBroker.Devices;
+using BarBroker.Unix;
+
+namespace BarBroker.Policy;
+
+/// <summary>A valid policy. Says no to whatever it does not say yes to.</summary>
+internal sealed class BrokerPolicy
+{
+    private readonly FrozenDictionary<string, DeviceDefinition> _devices;
+
+    public BrokerPolicy(string runtimeDirectory, ClientGroup clientGroup, ImmutableArray<DeviceDefinition> devices)
+    {
+        RuntimeDirectory = runtimeDirectory;
+        ClientGroup = clientGroup;
+        Devices = devices;
+        _devices = devices.ToFrozenDictionary(device => device.Name, StringComparer.Ordinal);
+    }
+
+    /// <summary>Where the sockets are made.</summary>
+    public string RuntimeDirectory { get; }
+
+    /// <summary>Who may connect.</summary>
+    public ClientGroup ClientGroup { get; }
+
+    /// <summary>In the order of the file.</summary>
+    public ImmutableArray<DeviceDefinition> Devices { get; }
+
+    /// <summary>The device of that name, or null.</summary>
+    public DeviceDefinition? FindDevice(string name) => _devices.GetValueOrDefault(name);
+
+    /// <summary>Decides whether <paramref name="peer"/> may have a lease. A pure function of the policy and its arguments.</summary>
+    public Decision Decide(PeerCredentials peer, LeaseTarget target, LeaseAccess access)
+    {
+        if (FindDevice(target.Device) is not { } device)
+        {
+            return new Denied(DenialReason.DeviceUnknown);
+        }
+
+        bool peerHasGrant = false;
+        bool accessTooLow = false;
+        foreach (Grant grant in device.Grants)
+        {
+            if (!grant.Principal.Matches(peer))
+            {
+                continue;
+            }
+
+            peerHasGrant = true;
+            if (Find(grant, target) is not { } found)
+            {
+                continue;
+            }
+
+            if (grant.Allows(access))
+            {
+                return new Granted(grant, device, found.Window, found.Range);
+            }
+
+            accessTooLow = true;
+        }
+
+        return new Denied((peerHasGrant, accessTooLow, target) switch
+        {
+            (_, true, _) => DenialReason.AccessNotGranted,
+            (false, _, _) => DenialReason.PeerHasNoGrant,
+            (_, _, WindowTarget window) when device.FindWindow(window.Window) is null => DenialReason.WindowUnknown,
+            (_, _, WindowTarget) => DenialReason.WindowNotGranted,
+            _ => DenialReason.RangeNotGranted,
+        });
+    }
+
+    /// <summary>What <paramref name="peer"/> may lease of <paramref name="device"/>.</summary>
+    public static PeerView ViewOf(PeerCredentials peer, DeviceDefinition device)
+    {
+        ImmutableArray<Grant> grants = [.. device.Grants.Where(grant => grant.Principal.Matches(peer))];
+        ImmutableArray<(Window, Grant)> windows =
+        [
+            .. from window in device.Windows
+               let granting = grants.Where(grant => grant.Windows.Contains(window)).ToList()
+               where granting.Count > 0
+               select (window, granting.Find(grant => grant.Access == LeaseAccess.ReadWrite) ?? granting[0]),
+        ];
+        return new PeerView(windows, [.. grants.SelectMany(grant => grant.Areas, (grant, area) => (area, grant))]);
+    }
+
+    private static (string? Window, BarRange Range)? Find(Grant grant, LeaseTarget target) => target switch
+    {
+        WindowTarget wanted => grant.Windows.FirstOrDefault(window => window.Name == wanted.Window) is { } window ? (window.Name, window.Range) : null,
+        RangeTarget wanted => grant.Areas.Any(area => area.Range.Contains(wanted.Range)) ? (null, wanted.Range) : null,
+        _ => null,
+    };
+}
+
+/// <summary>What one peer may lease of one device.</summary>
+/// <param name="Windows">Each window once, with the grant that allows the most.</param>
+/// <param name="Areas">Each area with its grant.</param>
+internal sealed record PeerView(ImmutableArray<(Window Window, Grant Grant)> Windows, ImmutableArray<(Area Area, Grant Grant)> Areas)
+{
+    /// <summary>Nothing: the peer is not to hear of the device.</summary>
+    public bool IsEmpty => Windows.IsEmpty && Areas.IsEmpty;
+}
+
+/// <summary>The group of broker.sock, by name or by number. Exactly one is set.</summary>
+internal sealed record ClientGroup(string? Name, uint? Gid)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Name ?? $"{Gid}";
+}

@@ -1,0 +1,51 @@
+using System.Collections.Immutable;
+using BarBroker.Devices;
+using BarBroker.Unix;
+
+namespace BarBroker.Policy;
+
+/// <summary>A line of the policy: who may lease what of one device, and how.</summary>
+/// <param name="Principal">Who.</param>
+/// <param name="Windows">Windows that may be leased whole.</param>
+/// <param name="Areas">Areas inside which any range may be leased.</param>
+/// <param name="Access">The most that a lease may have.</param>
+/// <param name="Exclusive">No other lease may overlap one that is made under this grant.</param>
+/// <param name="KeyPath">The grant's key, for the log.</param>
+internal sealed record Grant(
+    Principal Principal,
+    ImmutableArray<Window> Windows,
+    ImmutableArray<Area> Areas,
+    LeaseAccess Access,
+    bool Exclusive,
+    string KeyPath)
+{
+    /// <summary>A lease with <paramref name="access"/> may be made.</summary>
+    public bool Allows(LeaseAccess access) => Access == LeaseAccess.ReadWrite || access == LeaseAccess.ReadOnly;
+}
+
+/// <summary>Whom a grant is for.</summary>
+internal abstract record Principal
+{
+    /// <summary>The peer is meant.</summary>
+    public abstract bool Matches(PeerCredentials peer);
+}
+
+/// <summary>Processes that connected with this effective user id.</summary>
+internal sealed record UserPrincipal(uint Uid) : Principal
+{
+    /// <inheritdoc/>
+    public override bool Matches(PeerCredentials peer) => peer.Uid == Uid;
+
+    /// <inheritdoc/>
+    public override string ToString() => $"uid {Uid}";
+}
+
+/// <summary>Processes that had this group when they connected, as their own or a supplementary one.</summary>
+internal sealed record GroupPrincipal(uint Gid) : Principal
+{
+    /// <inheritdoc/>
+    public override bool Matches(PeerCredentials peer) => peer.Gid == Gid || peer.Groups.Contains(Gid);
+
+    /// <inheritdoc/>
+    public override string ToString() => $"gid {Gid}";
+}

@@ -1,0 +1,166 @@
+using System.Collections.Immutable;
+using BarBroker.Devices;
+
+namespace BarBroker.Policy;
+
+internal sealed partial class PolicyReader
+{
+    // user_namespaces(7): what every user and group that has no number here appears as.
+    private const uint OverflowId = 65534;
+
+    private void ReadGrants(JsonItem item, ImmutableArray<DeviceDraft> devices)
+    {
+        foreach (JsonItem grant in ReadList(item, "grants"))
+        {
+            ReadGrant(grant, devices);
+        }
+    }
+
+    private void ReadGrant(JsonItem item, ImmutableArray<DeviceDraft> devices)
+    {
+        if (MapReader.Of(item, _errors, "uid", "gid", "device", "windows", "areas", "access", "exclusive") is not { } map)
+        {
+            return;
+        }
+
+        Principal? principal = ReadPrincipal(map);
+        DeviceDraft? device = map.Required("device", "\"nvme0\"") is { } name ? ReadDeviceName(name, devices) : null;
+        LeaseAccess? access = map.Required("access", "\"read-only\"") is { } word ? ReadAccess(word) : null;
+        bool exclusive = map.Optional("exclusive") is not { } flag || ReadFlag(flag);
+        JsonItem? windowNames = map.Optional("windows");
+        JsonItem? areaItems = map.Optional("areas");
+        ImmutableArray<Window> windows = windowNames is null ? [] : ReadWindowNames(windowNames, device);
+        ImmutableArray<Area> areas = areaItems is null ? [] : ReadAreas(areaItems, device);
+        if (windowNames is null or JsonList { Items.IsEmpty: true } && areaItems is null or JsonList { Items.IsEmpty: true })
+        {
+            _errors.Add(item, "this grants nothing. Name at least one window in \"windows\" or give an area in \"areas\".");
+        }
+
+        if (principal is not null && access is not null)
+        {
+            device?.Grants.Add(new Grant(principal, windows, areas, access.Value, exclusive, item.Path));
+        }
+    }
+
+    private Principal? ReadPrincipal(MapReader map)
+    {
+        if (map.ExactlyOne("uid", "gid", "for whom the grant is") is not { } item)
+        {
+            return null;
+        }
+
+        bool isUser = item == map.Optional("uid");
+        if (item is not JsonNumber { Digits: var digits } || !TryParseId(digits, out uint id))
+        {
+            _errors.Add(item, $"found {item.Shown}; this is the number of a {(isUser ? "user" : "group")}, from 0 to {uint.MaxValue - 1}.");
+            return null;
+        }
+
+        if (id == OverflowId)
+        {
+            _errors.Add(item, $"{OverflowId} is how every user and group of a container appears that has no number on this host: such a grant would be for all of them. Choose another id.");
+            return null;
+        }
+
+        return isUser ? new UserPrincipal(id) : new GroupPrincipal(id);
+    }
+
+    private DeviceDraft? ReadDeviceName(JsonItem item, ImmutableArray<DeviceDraft> devices)
+    {
+        string[] names = [.. devices.Select(device => device.Name)];
+        if (item is not JsonText { Value: var name })
+        {
+            _errors.Add(item, $"found {item.Shown}; this is the name of a device. {NearestName.Suggest("", names)}");
+            return null;
+        }
+
+        DeviceDraft? device = devices.FirstOrDefault(device => device.Name == name);
+        if (device is null)
+        {
+            _errors.Add(item, $"found {item.Shown}; no device of this file has that name. {NearestName.Suggest(name, names)}");
+        }
+
+        return device;
+    }
+
+    private ImmutableArray<Window> ReadWindowNames(JsonItem item, DeviceDraft? device)
+    {
+        List<Window> windows = [];
+        HashSet<string> seen = [];
+        foreach (JsonItem element in ReadList(item, "window names"))
+        {
+            if (element is not JsonText { Value: var name })
+            {
+                _errors.Add(element, $"found {element.Shown}; this is the name of a window, a string.");
+            }
+            else if (!seen.Add(name))
+            {
+                _errors.Add(element, $"found {element.Shown} for the second time. Leave one.");
+            }
+            else if (device?.Windows.Find(window => window.Name == name) is { } window)
+            {
+                windows.Add(window);
+            }
+            else if (device is not null && !device.WindowNames.Contains(name))
+            {
+                _errors.Add(element, $"found {element.Shown}; device '{device.Name}' has no window of that name. {NearestName.Suggest(name, device.WindowNames)}");
+            }
+        }
+
+        return [.. windows];
+    }
+
+    private ImmutableArray<Area> ReadAreas(JsonItem item, DeviceDraft? device)
+    {
+        List<Area> areas = [];
+        foreach (JsonItem element in ReadList(item, "areas"))
+        {
+            if (MapReader.Of(element, _errors, "bar", "offset", "length") is { } map && ReadRange(map, element) is { } range)
+            {
+                areas.Add(new Area(range, element.At, element.Path));
+                if (device?.Source is SimulatedSource simulated)
+                {
+                    CheckBounds(simulated, range, element.At, element.Path);
+                }
+            }
+        }
+
+        return [.. areas];
+    }
+
+    private LeaseAccess? ReadAccess(JsonItem item)
+    {
+        switch (item)
+        {
+            case JsonText { Value: "read-only" }:
+                return LeaseAccess.ReadOnly;
+            case JsonText { Value: "read-write" }:
+                return LeaseAccess.ReadWrite;
+            default:
+                _errors.Add(item, $"found {item.Shown}; this is \"read-only\" or \"read-write\".");
+                return null;
+        }
+    }
+
+    private bool ReadFlag(JsonItem item)
+    {
+        if (item is not JsonFlag { Value: var value })
+        {
+            _errors.Add(item, $"found {item.Shown}; this is true or false.");
+            return true;
+        }
+
+        return value;
+    }
+
+    private ImmutableArray<JsonItem> ReadList(JsonItem item, string kind)
+    {
+        if (item is JsonList { Items: var items })
+        {
+            return items;
+        }
+
+        _errors.Add(item, $"found {item.Shown}; this is an array of {kind}.");
+        return [];
+    }
+}

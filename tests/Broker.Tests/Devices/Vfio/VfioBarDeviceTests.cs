@@ -1,0 +1,296 @@
+using System.Collections.Immutable;
+using BarBroker.Devices;
+using BarBroker.Devices.Vfio;
+using BarBroker.Unix;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+using Xunit;
+
+namespace BarBroker.Tests.Devices.Vfio;
+
+public sealed class VfioBarDeviceTests : IDisposable
+{
+    private const int EAgain = 11;
+    private const int ENoMem = 12;
+    private const int EInval = 22;
+    private const int ENoDev = 19;
+    private const int ETimedOut = 110;
+    private static readonly LeaseId First = new(1);
+
+    private readonly FakeFunction _function = new();
+    private readonly FakeSession _session = new();
+    private readonly FakeTimeProvider _time = new();
+
+    [Fact]
+    public async Task An_export_gives_vfio_pcis_own_DMABUF_to_the_session_and_to_nobody_else()
+    {
+        await using VfioBarDevice device = NewDevice();
+
+        ExportedLease lease = await device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadOnly);
+
+        Assert.Equal(MemoryType.Uncached, lease.MemoryType);
+        Assert.Equal((First, LeaseAccess.ReadOnly), Assert.Single(_session.Exports));
+        Assert.True(Assert.Single(_function.Exported).IsClosed);
+        Assert.False(lease.Descriptor.IsClosed);
+        lease.Descriptor.Dispose();
+    }
+
+    [Theory]
+    [InlineData(EAgain, typeof(DeviceSuspendedException))]
+    [InlineData(ENoDev, typeof(DeviceGoneException))]
+    [InlineData(ENoMem, typeof(UnixException))]
+    [InlineData(EInval, typeof(UnixException))]
+    public async Task What_the_module_refuses_is_told_by_its_cause(int errno, Type expected)
+    {
+        await using VfioBarDevice device = NewDevice();
+        _session.ExportFailure = new UnixException("BAR_LEASE_EXPORT", errno);
+
+        Exception exception = await Assert.ThrowsAnyAsync<Exception>(() => device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadWrite));
+
+        Assert.IsType(expected, exception);
+        Assert.Equal(errno, ((exception as UnixException) ?? (UnixException)exception.InnerException!).Errno);
+        Assert.True(Assert.Single(_function.Exported).IsClosed);
+    }
+
+    [Fact]
+    public async Task A_memory_type_that_nobody_asked_for_is_no_lease()
+    {
+        await using VfioBarDevice device = NewDevice();
+        _session.MemoryType = 2;
+
+        await Assert.ThrowsAsync<InvalidOperationException>(() => device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadWrite));
+
+        Assert.Equal([First], _session.Revoked);
+        Assert.True(Assert.Single(_session.Descriptors).IsClosed);
+    }
+
+    [Theory]
+    [InlineData(0x2000, 0x1000)]
+    [InlineData(0x1000, 0x2000)]
+    [InlineData(0x3000, 0x2000)]
+    public async Task A_range_that_touches_reserved_or_missing_bytes_never_reaches_the_kernel(ulong offset, ulong length)
+    {
+        await using VfioBarDevice device = NewDevice();
+
+        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, [Range(offset, length)], LeaseAccess.ReadWrite));
+
+        Assert.Empty(_function.Exported);
+    }
+
+    [Fact]
+    public async Task More_ranges_than_the_module_takes_are_refused_by_their_number()
+    {
+        await using VfioBarDevice device = NewDevice();
+
+        ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>(
+            () => device.ExportAsync(First, [Range(0, 0x1000), Range(0x1000, 0x1000), Range(0x3000, 0x1000)], LeaseAccess.ReadWrite));
+
+        Assert.Contains("3 ranges are more than the 2", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(ETimedOut)]
+    [InlineData(ENoMem)]
+    public async Task A_revocation_that_fails_is_unconfirmed_until_a_later_one_succeeds(int errno)
+    {
+        await using VfioBarDevice device = NewDevice();
+        (await device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadWrite)).Descriptor.Dispose();
+        _session.RevokeFailure = new UnixException("BAR_LEASE_REVOKE", errno);
+
+        await Assert.ThrowsAsync<RevocationUnconfirmedException>(() => device.RevokeAsync([First]));
+        _session.RevokeFailure = null;
+        await device.RevokeAsync([First]);
+
+        Assert.Equal([First], _session.Revoked);
+    }
+
+    [Fact]
+    public async Task A_revocation_that_the_kernel_holds_up_is_unconfirmed_in_time()
+    {
+        VfioBarDevice device = NewDevice();
+        using ManualResetEventSlim release = new();
+        _session.BeforeRevoke = release.Wait;
+
+        Task revocation = device.RevokeAsync([First]);
+        _time.Advance(VfioBarDevice.RevokeTimeout);
+
+        await Assert.ThrowsAsync<RevocationUnconfirmedException>(() => revocation);
+        release.Set();
+        await device.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task An_export_that_the_kernel_holds_up_does_not_hold_up_a_revocation()
+    {
+        VfioBarDevice device = NewDevice();
+        using ManualResetEventSlim release = new();
+        _function.BeforeExport = release.Wait;
+
+        Task<ExportedLease> export = device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadWrite);
+        await device.RevokeAsync([new LeaseId(2)]);
+
+        Assert.False(export.IsCompleted);
+        release.Set();
+        (await export).Descriptor.Dispose();
+        await device.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task A_request_of_the_kernel_is_told_as_Gone_and_the_function_is_kept_until_it_is_disposed()
+    {
+        VfioBarDevice device = NewDevice();
+        (await device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadWrite)).Descriptor.Dispose();
+        TaskCompletionSource gone = new();
+        using CancellationTokenRegistration registration = device.Gone.Register(gone.SetResult);
+
+        _function.Request!.Signal();
+        await gone.Task.WaitAsync(TestContext.Current.CancellationToken);
+
+        Assert.Empty(_session.Revoked);
+        Assert.False(_function.IsDisposed);
+        await Assert.ThrowsAsync<DeviceGoneException>(() => device.ExportAsync(new LeaseId(2), [Range(0, 0x1000)], LeaseAccess.ReadWrite));
+
+        await device.DisposeAsync();
+        Assert.Equal([First], _session.Revoked);
+        Assert.True(_function.IsDisposed);
+    }
+
+    [Fact]
+    public async Task Disposing_revokes_what_is_left_before_it_closes_the_function()
+    {
+        VfioBarDevice device = NewDevice();
+        (await device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadWrite)).Descriptor.Dispose();
+        _session.BeforeRevoke = () => Assert.False(_function.IsDisposed);
+
+        await device.DisposeAsync();
+        await device.DisposeAsync();
+
+        Assert.Equal([First], _session.Revoked);
+        Assert.True(_function.IsDisposed);
+        Assert.False(device.Gone.IsCancellationRequested);
+    }
+
+    [Fact]
+    public async Task An_export_that_ends_after_disposal_leaves_no_lease()
+    {
+        VfioBarDevice device = NewDevice();
+        using ManualResetEventSlim exporting = new();
+        using ManualResetEventSlim release = new();
+        _function.BeforeExport = () =>
+        {
+            exporting.Set();
+            release.Wait();
+        };
+        Task<ExportedLease> export = device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadWrite);
+        exporting.Wait(TestContext.Current.CancellationToken);
+
+        await device.DisposeAsync();
+        release.Set();
+
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => export);
+        Assert.Equal([First], _session.Revoked);
+        Assert.True(Assert.Single(_session.Descriptors).IsClosed);
+    }
+
+    [Fact]
+    public async Task Disposing_closes_the_function_even_when_the_revocation_fails()
+    {
+        VfioBarDevice device = NewDevice();
+        (await device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadWrite)).Descriptor.Dispose();
+        _session.RevokeFailure = new UnixException("BAR_LEASE_REVOKE", ETimedOut);
+
+        await Assert.ThrowsAsync<RevocationUnconfirmedException>(() => device.DisposeAsync().AsTask());
+
+        Assert.True(_function.IsDisposed);
+    }
+
+    [Fact]
+    public void A_function_that_can_not_be_described_is_no_device()
+    {
+        _function.ReadFailure = new InvalidDataException("the list of capabilities is a loop");
+
+        Assert.Throws<InvalidDataException>(NewDevice);
+    }
+
+    public void Dispose() => _function.Dispose();
+
+    private static BarRange Range(ulong offset, ulong length)
+    {
+        Assert.Equal(RangeError.None, BarRange.TryCreate(0, offset, length, out BarRange range));
+        return range;
+    }
+
+    private VfioBarDevice NewDevice() => new("nvme0", new PciAddress(0, 1, 0, 0), _function, _session, NullLogger.Instance, _time);
+
+    private sealed class FakeFunction : IVfioFunction
+    {
+        public List<OwnedDescriptor> Exported { get; } = [];
+
+        public EventFd? Request { get; private set; }
+
+        public Action BeforeExport { get; set; } = () => { };
+
+        public Exception? ReadFailure { get; set; }
+
+        public bool IsDisposed { get; private set; }
+
+        public ImmutableArray<BarGeometry> ReadBars() => ReadFailure is null ? [new BarGeometry(0, 0x4000, [Range(0x2000, 0x1000)])] : throw ReadFailure;
+
+        public void RaiseOnRequest(EventFd request) => Request = request;
+
+        public OwnedDescriptor ExportDmaBuf(ImmutableArray<BarRange> ranges)
+        {
+            BeforeExport();
+            OwnedDescriptor descriptor = MemFd.Create("inner");
+            Exported.Add(descriptor);
+            return descriptor;
+        }
+
+        public void Dispose() => IsDisposed = true;
+    }
+
+    private sealed class FakeSession : ILeaseSession
+    {
+        public int MaxRanges => 2;
+
+        public List<(LeaseId Id, LeaseAccess Access)> Exports { get; } = [];
+
+        public List<OwnedDescriptor> Descriptors { get; } = [];
+
+        public List<LeaseId> Revoked { get; } = [];
+
+        public UnixException? ExportFailure { get; set; }
+
+        public UnixException? RevokeFailure { get; set; }
+
+        public Action BeforeRevoke { get; set; } = () => { };
+
+        public uint MemoryType { get; set; } = BarLeaseUapi.MemoryUncached;
+
+        public SessionLease Export(LeaseId id, PciAddress address, ImmutableArray<BarRange> ranges, LeaseAccess access, OwnedDescriptor dmabuf)
+        {
+            Assert.False(dmabuf.IsClosed);
+            if (ExportFailure is not null)
+            {
+                throw ExportFailure;
+            }
+
+            Exports.Add((id, access));
+            OwnedDescriptor descriptor = MemFd.Create("outer");
+            Descriptors.Add(descriptor);
+            return new SessionLease(descriptor, MemoryType, Verified: true);
+        }
+
+        public int Revoke(ReadOnlySpan<LeaseId> ids)
+        {
+            BeforeRevoke();
+            if (RevokeFailure is not null)
+            {
+                throw RevokeFailure;
+            }
+
+            Revoked.AddRange(ids);
+            return ids.Length;
+        }
+    }
+}

@@ -1,0 +1,105 @@
+using BarBroker.Devices;
+using BarBroker.Policy;
+using BarBroker.Unix;
+using Xunit;
+
+namespace BarBroker.Tests.Policy;
+
+public sealed class DecisionTests
+{
+    private static readonly BrokerPolicy Policy = PolicyReader.Read(
+        """
+        {
+          "devices": {
+            "sim0": {
+              "simulated": { "bars": { "0": "1MiB", "2": "1MiB" } },
+              "windows": {
+                "left": { "bar": 2, "offset": 0, "length": "64KiB" },
+                "right": { "bar": 2, "offset": "64KiB", "length": "64KiB" },
+                "secret": { "bar": 0, "offset": 0, "length": "64KiB" },
+              },
+            },
+            "other": { "simulated": { "bars": { "0": "1MiB" } } },
+          },
+          "grants": [
+            { "uid": 1001, "device": "sim0", "windows": ["left"], "access": "read-only", "exclusive": false },
+            { "uid": 1001, "device": "sim0", "windows": ["left"], "access": "read-write" },
+            { "gid": 2000, "device": "sim0", "windows": ["right"], "access": "read-only" },
+            { "gid": 2000, "device": "sim0", "areas": [ { "bar": 2, "offset": "0x80000", "length": "512KiB" } ], "access": "read-write" },
+          ],
+        }
+        """u8,
+        "policy.json");
+
+    public static TheoryData<uint, uint, uint[], string, string, LeaseAccess, string> Windows => new()
+    {
+        { 1001, 100, [], "sim0", "left", LeaseAccess.ReadOnly, "grants[0]" },
+        { 1001, 100, [], "sim0", "left", LeaseAccess.ReadWrite, "grants[1]" },
+        { 7, 2000, [], "sim0", "right", LeaseAccess.ReadOnly, "grants[2]" },
+        { 7, 100, [5, 2000], "sim0", "right", LeaseAccess.ReadOnly, "grants[2]" },
+        { 7, 2000, [], "sim0", "right", LeaseAccess.ReadWrite, nameof(DenialReason.AccessNotGranted) },
+        { 7, 2000, [], "sim0", "left", LeaseAccess.ReadOnly, nameof(DenialReason.WindowNotGranted) },
+        { 7, 2000, [], "sim0", "nowhere", LeaseAccess.ReadOnly, nameof(DenialReason.WindowUnknown) },
+        { 7, 2000, [], "sim0", "Right", LeaseAccess.ReadOnly, nameof(DenialReason.WindowUnknown) },
+        { 7, 100, [], "sim0", "left", LeaseAccess.ReadOnly, nameof(DenialReason.PeerHasNoGrant) },
+        { 2000, 1001, [1001], "sim0", "left", LeaseAccess.ReadOnly, nameof(DenialReason.PeerHasNoGrant) },
+        { 0, 0, [0], "sim0", "left", LeaseAccess.ReadOnly, nameof(DenialReason.PeerHasNoGrant) },
+        { 1001, 2000, [], "other", "left", LeaseAccess.ReadOnly, nameof(DenialReason.PeerHasNoGrant) },
+        { 1001, 2000, [], "sim9", "left", LeaseAccess.ReadOnly, nameof(DenialReason.DeviceUnknown) },
+    };
+
+    public static TheoryData<uint, uint, int, ulong, ulong, LeaseAccess, string> Ranges => new()
+    {
+        { 7, 2000, 2, 0x80000, 0x80000, LeaseAccess.ReadWrite, "grants[3]" },
+        { 7, 2000, 2, 0x80000, 0x1000, LeaseAccess.ReadOnly, "grants[3]" },
+        { 7, 2000, 2, 0xff000, 0x1000, LeaseAccess.ReadWrite, "grants[3]" },
+        { 7, 2000, 2, 0x7f000, 0x2000, LeaseAccess.ReadOnly, nameof(DenialReason.RangeNotGranted) },
+        { 7, 2000, 2, 0xff000, 0x2000, LeaseAccess.ReadOnly, nameof(DenialReason.RangeNotGranted) },
+        { 7, 2000, 0, 0x80000, 0x1000, LeaseAccess.ReadOnly, nameof(DenialReason.RangeNotGranted) },
+        { 1001, 100, 2, 0, 0x1000, LeaseAccess.ReadOnly, nameof(DenialReason.RangeNotGranted) },
+        { 7, 100, 2, 0x80000, 0x1000, LeaseAccess.ReadOnly, nameof(DenialReason.PeerHasNoGrant) },
+    };
+
+    [Theory]
+    [MemberData(nameof(Windows))]
+    public void A_window_is_decided_by_the_first_grant_that_fits_and_else_denied(
+        uint uid, uint gid, uint[] groups, string device, string window, LeaseAccess access, string expected)
+        => Assert.Equal(expected, Outcome(Policy.Decide(Peer(uid, gid, groups), new WindowTarget(device, window), access)));
+
+    [Theory]
+    [MemberData(nameof(Ranges))]
+    public void A_range_is_granted_only_inside_one_area(uint uid, uint gid, int bar, ulong offset, ulong length, LeaseAccess access, string expected)
+    {
+        Assert.Equal(RangeError.None, BarRange.TryCreate(bar, offset, length, out BarRange range));
+
+        Assert.Equal(expected, Outcome(Policy.Decide(Peer(uid, gid, []), new RangeTarget("sim0", range), access)));
+    }
+
+    [Fact]
+    public void A_grant_says_whether_the_lease_is_exclusive()
+    {
+        PeerCredentials peer = Peer(1001, 100, []);
+
+        Assert.False(Assert.IsType<Granted>(Policy.Decide(peer, new WindowTarget("sim0", "left"), LeaseAccess.ReadOnly)).Grant.Exclusive);
+        Assert.True(Assert.IsType<Granted>(Policy.Decide(peer, new WindowTarget("sim0", "left"), LeaseAccess.ReadWrite)).Grant.Exclusive);
+    }
+
+    [Fact]
+    public void A_peer_sees_what_is_granted_to_it_once_and_nothing_else()
+    {
+        PeerView view = BrokerPolicy.ViewOf(Peer(1001, 2000, []), Policy.FindDevice("sim0")!);
+
+        Assert.Equal([("left", LeaseAccess.ReadWrite), ("right", LeaseAccess.ReadOnly)], view.Windows.Select(entry => (entry.Window.Name, entry.Grant.Access)));
+        Assert.Equal(0x80000UL, Assert.Single(view.Areas).Area.Range.Offset);
+        Assert.True(BrokerPolicy.ViewOf(Peer(0, 0, []), Policy.FindDevice("sim0")!).IsEmpty);
+    }
+
+    private static PeerCredentials Peer(uint uid, uint gid, uint[] groups) => new(uid, gid, [.. groups], 1);
+
+    private static string Outcome(Decision decision) => decision switch
+    {
+        Granted granted => granted.Grant.KeyPath,
+        Denied denied => denied.Reason.ToString(),
+        _ => throw new InvalidOperationException(),
+    };
+}

@@ -1,0 +1,79 @@
+using BarBroker.Policy;
+using BarBroker.Unix;
+using Xunit;
+
+namespace BarBroker.Tests.Policy;
+
+public sealed class PolicyFileTests : IDisposable
+{
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("policy-");
+    private readonly string _path;
+
+    public PolicyFileTests()
+    {
+        _path = Path.Combine(_directory.FullName, "policy.json");
+    }
+
+    public void Dispose() => _directory.Delete(recursive: true);
+
+    [Fact]
+    public void A_regular_file_is_read_also_through_a_link()
+    {
+        WriteValid();
+        string link = Path.Combine(_directory.FullName, "link");
+        File.CreateSymbolicLink(link, _path);
+
+        Assert.Equal("x", PolicyFile.Load(link, mustBePrivate: false).Devices.Single().Name);
+    }
+
+    [Fact]
+    public void A_missing_file_is_refused_by_name()
+        => Assert.StartsWith($"{_path}: can't be read: open {_path}: ", Refusal(_path), StringComparison.Ordinal);
+
+    [Fact]
+    public void A_directory_is_refused()
+        => Assert.Equal($"{_directory.FullName}: is no regular file.", Refusal(_directory.FullName));
+
+    [Fact]
+    public void A_device_that_never_ends_is_refused()
+        => Assert.Equal("/dev/zero: is no regular file.", Refusal("/dev/zero"));
+
+    [Fact]
+    public void A_file_too_large_for_a_policy_is_refused()
+    {
+        using (FileStream file = File.Create(_path))
+        {
+            file.SetLength(PolicyFile.LargestFile + 1);
+        }
+
+        Assert.Equal($"{_path}: has 1048577 bytes; a policy has at most 1048576.", Refusal(_path));
+    }
+
+    [Theory]
+    [InlineData(UnixFileMode.GroupWrite)]
+    [InlineData(UnixFileMode.OtherWrite)]
+    public void A_file_that_others_can_write_is_refused_where_it_must_be_private(UnixFileMode extra)
+    {
+        WriteValid();
+        File.SetUnixFileMode(_path, UnixFileMode.UserRead | UnixFileMode.UserWrite | extra);
+
+        Assert.Contains("can be written by others", Refusal(_path, mustBePrivate: true), StringComparison.Ordinal);
+        Assert.NotNull(PolicyFile.Load(_path, mustBePrivate: false));
+    }
+
+    [Fact]
+    public void The_group_database_knows_root_and_no_invented_group()
+    {
+        Assert.Equal(0U, Groups.FindGid("root"));
+        Assert.Null(Groups.FindGid("no-such-group-here"));
+    }
+
+    private static string Refusal(string path, bool mustBePrivate = false)
+        => Assert.Single(Assert.Throws<PolicyException>(() => PolicyFile.Load(path, mustBePrivate)).Errors).ToString();
+
+    private void WriteValid()
+    {
+        File.WriteAllText(_path, """{ "devices": { "x": { "address": "0000:01:00.0" } } }""");
+        File.SetUnixFileMode(_path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+    }
+}
