@@ -8,12 +8,10 @@ namespace BarBroker.Leases;
 internal abstract record LeaseEvent;
 
 /// <summary>
-/// Every lease of the connection whose end was not told yet, those that are being made included: at the start, and again when events
-/// were lost because the watcher was too slow.
+/// Every lease of the connection whose end was not told yet: at the start, and again when events were lost because the watcher was
+/// too slow.
 /// </summary>
-/// <param name="Leases">The leases.</param>
-/// <param name="Newest">The highest id given out so far. What the watcher gets beyond it is newer than this snapshot.</param>
-internal sealed record LeaseSnapshot(ImmutableArray<LeaseInfo> Leases, LeaseId Newest) : LeaseEvent;
+internal sealed record LeaseSnapshot(ImmutableArray<LeaseInfo> Leases) : LeaseEvent;
 
 /// <summary>A lease ended.</summary>
 /// <param name="Id">Which.</param>
@@ -29,6 +27,7 @@ internal sealed class LeaseFeed : IDisposable
     private readonly Func<LeaseSnapshot> _takeSnapshot;
     private readonly Action<LeaseFeed> _detach;
     private readonly Queue<LeaseEvent> _events = [];
+    private readonly TaskCompletionSource _left = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private TaskCompletionSource? _news;
 
     // As if events had been lost before the first.
@@ -46,6 +45,9 @@ internal sealed class LeaseFeed : IDisposable
         _takeSnapshot = takeSnapshot;
         _detach = detach;
     }
+
+    /// <summary>Completes when the watcher has left.</summary>
+    public Task Left => _left.Task;
 
     /// <summary>The events, until the connection or the table comes to its end. For one reader.</summary>
     public async IAsyncEnumerable<LeaseEvent> ReadAllAsync([EnumeratorCancellation] CancellationToken cancellationToken)
@@ -106,6 +108,8 @@ internal sealed class LeaseFeed : IDisposable
         {
             _detach(this);
         }
+
+        _left.TrySetResult();
     }
 
     private LeaseEvent? TakeNext()

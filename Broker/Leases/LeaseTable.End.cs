@@ -33,7 +33,8 @@ internal sealed partial class LeaseTable
     }
 
     /// <summary>Refuses new leases, ends all there are, and then all watches.</summary>
-    public async Task<EndResult> ShutdownAsync()
+    /// <returns>What came of the leases, and a task that completes once every watcher has heard it all and left.</returns>
+    public async Task<(EndResult Leases, Task WatchersLeft)> ShutdownAsync()
     {
         EndBatch batch;
         lock (_lock)
@@ -45,13 +46,14 @@ internal sealed partial class LeaseTable
         EndResult result = await FinishEndAsync(batch);
         lock (_lock)
         {
-            foreach (LeaseHolder holder in _holders.Values)
+            LeaseFeed[] feeds = [.. _holders.Values.Select(holder => holder.Feed).OfType<LeaseFeed>()];
+            foreach (LeaseFeed feed in feeds)
             {
-                holder.Feed?.Complete();
+                feed.Complete();
             }
-        }
 
-        return result;
+            return (result, Task.WhenAll(feeds.Select(feed => feed.Left)));
+        }
     }
 
     private async Task<EndResult?> EndOneAsync(LeaseId id, Func<Lease, bool> isMeant, EndReason reason)

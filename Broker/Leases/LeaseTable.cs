@@ -94,9 +94,8 @@ internal sealed partial class LeaseTable
         return holder;
     }
 
-    private LeaseSnapshot TakeSnapshot(LeaseHolder holder) => new(
-        [.. holder.Leases.Where(lease => !lease.EndWasTold).OrderBy(lease => lease.Id.Value).Select(lease => lease.ToInfo())],
-        new LeaseId(_newest));
+    private static LeaseSnapshot TakeSnapshot(LeaseHolder holder)
+        => new([.. holder.Leases.Where(lease => lease.WasActive && !lease.EndWasTold).OrderBy(lease => lease.Id.Value).Select(lease => lease.ToInfo())]);
 
     private static void Detach(LeaseHolder holder, LeaseFeed feed)
     {

@@ -1,0 +1,78 @@
+using System.CommandLine;
+using System.Globalization;
+using BarBroker.Devices;
+using BarBroker.Hosting;
+using BarBroker.Policy;
+using Spectre.Console;
+
+namespace BarBroker.Commands;
+
+/// <summary><c>bar-broker check</c>: validates a policy and shows what it says. Opens no device.</summary>
+internal static class CheckCommand
+{
+    public static Command Create()
+    {
+        Option<string> config = CommonOptions.Config();
+        Command command = new("check", "Validate a policy file and show what it says. Touches no device.") { config };
+        command.SetAction(parsed => Run(parsed.GetRequiredValue(config), AnsiConsole.Console, Console.Error));
+        return command;
+    }
+
+    internal static int Run(string path, IAnsiConsole output, TextWriter errors)
+    {
+        try
+        {
+            BrokerPolicy policy = PolicyFile.Load(path, mustBePrivate: Environment.IsPrivilegedProcess);
+            Print(policy, output);
+            return ExitCodes.Success;
+        }
+        catch (PolicyException exception)
+        {
+            errors.WriteLine(exception.Message);
+            return ExitCodes.Invalid;
+        }
+    }
+
+    private static void Print(BrokerPolicy policy, IAnsiConsole output)
+    {
+        output.WriteLine($"Sockets in {policy.RuntimeDirectory}, for group {policy.ClientGroup}.");
+        foreach (DeviceDefinition device in policy.Devices)
+        {
+            output.WriteLine();
+            output.WriteLine($"{device.Name}: {Describe(device.Source)}");
+            if (device.Windows.IsEmpty)
+            {
+                output.WriteLine("  no windows");
+            }
+
+            foreach (Window window in device.Windows)
+            {
+                output.WriteLine($"  window {window.Name}: {window.Range}");
+            }
+
+            if (device.Grants.IsEmpty)
+            {
+                output.WriteLine("  no grants: nobody may lease any of it");
+            }
+
+            foreach (Grant grant in device.Grants)
+            {
+                output.WriteLine($"  {Describe(grant)}");
+            }
+        }
+    }
+
+    private static string Describe(DeviceSource source) => source switch
+    {
+        PciSource pci => $"PCI function {pci.Address}",
+        SimulatedSource simulated => $"simulated, {string.Join(", ", simulated.Bars.Select(bar => string.Create(CultureInfo.InvariantCulture, $"BAR {bar.Index} of 0x{bar.Size:x} bytes")))}",
+        _ => source.ToString(),
+    };
+
+    private static string Describe(Grant grant)
+    {
+        IEnumerable<string> what = grant.Windows.Select(window => window.Name).Concat(grant.Areas.Select(area => $"anything in {area.Range}"));
+        string access = grant.Access == LeaseAccess.ReadWrite ? "read-write" : "read-only";
+        return $"{grant.Principal} may lease {string.Join(", ", what)}: {access}, {(grant.Exclusive ? "exclusive" : "shared")}";
+    }
+}

@@ -1,0 +1,155 @@
+using System.Collections.Immutable;
+using BarBroker.Devices;
+using BarBroker.Grpc.Health.V1;
+using BarBroker.Leases;
+using BarBroker.Policy;
+using BarBroker.Rpc;
+using BarBroker.Rpc.Services;
+using BarBroker.Unix;
+
+namespace BarBroker.Hosting;
+
+/// <summary>Puts the daemon together, serves until it is told to stop, and takes it apart.</summary>
+internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
+{
+    public const string BrokerSocketName = "broker.sock";
+    public const string AdminSocketName = "admin.sock";
+
+    /// <summary>More than a device takes to find out that it can't confirm, less than service managers wait before they kill (90 s).</summary>
+    private static readonly TimeSpan EndLeasesLimit = TimeSpan.FromSeconds(20);
+
+    /// <summary>A watcher that reads at all takes its last events within milliseconds.</summary>
+    private static readonly TimeSpan WatchersLimit = TimeSpan.FromSeconds(2);
+
+    /// <summary>For calls that are under way when no lease is left.</summary>
+    private static readonly TimeSpan CallsLimit = TimeSpan.FromSeconds(5);
+
+    // Clients connect, and nothing else; the directory is passed through by them.
+    private const UnixFileMode DirectoryMode =
+        UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
+        | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute;
+
+    private const UnixFileMode BrokerSocketMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
+    private const UnixFileMode AdminSocketMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+
+    private readonly ILogger _logger = loggers.CreateLogger<BrokerHost>();
+
+    /// <summary>Serves until <paramref name="stop"/> is cancelled.</summary>
+    /// <returns>False when it stopped without having seen the end of every lease confirmed.</returns>
+    /// <exception cref="PolicyException">The policy does not fit the devices.</exception>
+    /// <exception cref="StartException">Something is in the way.</exception>
+    public async Task<bool> RunAsync(BrokerPolicy policy, string policyFile, CancellationToken stop)
+    {
+        uint group = FindGroup(policy.ClientGroup);
+        await using DeviceOpener opener = new(loggers, time);
+        ImmutableArray<IBarDevice> devices = await opener.OpenAsync(policy, policyFile);
+        ServedDevices served = new(policy, devices);
+        LeaseTable leases = new(devices, new LeaseLimits(), time, loggers.CreateLogger<LeaseTable>());
+        BrokerService broker = new(served, leases, loggers.CreateLogger<BrokerService>());
+        AdminService admin = new(served, leases, loggers.CreateLogger<AdminService>());
+        string brokerSocket = Path.Combine(policy.RuntimeDirectory, BrokerSocketName);
+        string adminSocket = Path.Combine(policy.RuntimeDirectory, AdminSocketName);
+        await using GrpcServer server = new(
+            new GrpcServerOptions
+            {
+                Endpoints =
+                [
+                    new GrpcEndpoint { SocketPath = brokerSocket, Services = [broker], Mode = BrokerSocketMode, Group = group },
+                    new GrpcEndpoint { SocketPath = adminSocket, Services = [admin], Mode = AdminSocketMode },
+                ],
+            },
+            loggers,
+            time);
+        string[] services = ["", broker.Descriptor.FullName, admin.Descriptor.FullName];
+        SetHealth(server, services, HealthCheckResponse.Types.ServingStatus.Serving);
+        await StartAsync(server, policy.RuntimeDirectory, stop);
+
+        ServiceManager manager = ServiceManager.FromEnvironment(_logger);
+        manager.Notify("READY=1");
+        HostLog.Serving(_logger, devices.Length, brokerSocket, policy.ClientGroup.ToString(), adminSocket);
+        await WaitForAsync(stop);
+
+        manager.Notify("STOPPING=1");
+        SetHealth(server, services, HealthCheckResponse.Types.ServingStatus.NotServing);
+        bool confirmed = await EndLeasesAsync(leases);
+        using CancellationTokenSource limit = new(CallsLimit, time);
+        await server.StopAsync(limit.Token);
+        return confirmed;
+    }
+
+    private static async Task StartAsync(GrpcServer server, string directory, CancellationToken stop)
+    {
+        try
+        {
+            // The directory's mode counts only where it is made here: one that stands belongs to whoever made it.
+            Directory.CreateDirectory(directory, DirectoryMode);
+            await server.StartAsync(stop);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new StartException(exception.Message, exception);
+        }
+    }
+
+    private static uint FindGroup(ClientGroup group)
+    {
+        try
+        {
+            return group.Gid
+                ?? Groups.FindGid(group.Name!)
+                ?? throw new StartException($"There is no group '{group.Name}' for the clients. Make it (groupadd --system {group.Name}), or name another as \"clientGroup\" in the policy.");
+        }
+        catch (UnixException exception)
+        {
+            throw new StartException($"The group '{group.Name}' can't be looked up: {exception.Message}", exception);
+        }
+    }
+
+    private static async Task WaitForAsync(CancellationToken token)
+    {
+        TaskCompletionSource cancelled = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using CancellationTokenRegistration registration = token.UnsafeRegister(_ => cancelled.TrySetResult(), null);
+        await cancelled.Task;
+    }
+
+    private static void SetHealth(GrpcServer server, string[] services, HealthCheckResponse.Types.ServingStatus status)
+    {
+        foreach (string service in services)
+        {
+            server.Health.Set(service, status);
+        }
+    }
+
+    private async Task<bool> EndLeasesAsync(LeaseTable leases)
+    {
+        EndResult result;
+        Task watchersLeft;
+        try
+        {
+            (result, watchersLeft) = await leases.ShutdownAsync().WaitAsync(EndLeasesLimit, time);
+        }
+        catch (TimeoutException)
+        {
+            HostLog.StopTimedOut(_logger, EndLeasesLimit);
+            return false;
+        }
+
+        try
+        {
+            await watchersLeft.WaitAsync(WatchersLimit, time);
+        }
+        catch (TimeoutException)
+        {
+            HostLog.WatchersSlow(_logger, WatchersLimit);
+        }
+
+        if (!result.Unconfirmed.IsEmpty)
+        {
+            HostLog.StoppedUnconfirmed(_logger, result.Unconfirmed.Length);
+            return false;
+        }
+
+        HostLog.Stopped(_logger, result.Ended.Length);
+        return true;
+    }
+}

@@ -1,0 +1,95 @@
+using System.Collections.Immutable;
+using BarBroker.Devices;
+using BarBroker.Devices.Simulated;
+using BarBroker.Devices.Vfio;
+using BarBroker.Policy;
+
+namespace BarBroker.Hosting;
+
+/// <summary>Opens the devices of a policy, and closes them again: all or none.</summary>
+internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time) : IAsyncDisposable
+{
+    private readonly List<IBarDevice> _devices = [];
+    private VfioDeviceOpener? _vfio;
+
+    /// <summary>Opens every device, and checks that windows and areas fit it.</summary>
+    /// <param name="policy">The policy.</param>
+    /// <param name="file">Its file, for errors.</param>
+    /// <exception cref="StartException">A device can't be had.</exception>
+    /// <exception cref="PolicyException">The policy does not fit the devices.</exception>
+    public async Task<ImmutableArray<IBarDevice>> OpenAsync(BrokerPolicy policy, string file)
+    {
+        PolicyErrors errors = new(file);
+        foreach (DeviceDefinition definition in policy.Devices)
+        {
+            IBarDevice device = await OpenAsync(definition, file);
+            _devices.Add(device);
+            CheckGeometry(definition, device.Bars, errors);
+        }
+
+        errors.ThrowIfAny();
+        return [.. _devices];
+    }
+
+    /// <summary>Closes what was opened, in the opposite order.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        foreach (IBarDevice device in Enumerable.Reverse(_devices))
+        {
+            try
+            {
+                await device.DisposeAsync();
+            }
+            catch (RevocationUnconfirmedException exception)
+            {
+                HostLog.CloseFailed(loggers.CreateLogger<DeviceOpener>(), device.Name, exception);
+            }
+        }
+
+        _vfio?.Dispose();
+    }
+
+    /// <summary>Every window must be leasable as a whole; an area may cover what is never leased, but not go past its BAR.</summary>
+    internal static void CheckGeometry(DeviceDefinition definition, ImmutableArray<BarGeometry> bars, PolicyErrors errors)
+    {
+        foreach (Window window in definition.Windows)
+        {
+            Report(window.At, window.KeyPath, DeviceGeometry.Check(bars, window.Range));
+        }
+
+        foreach (Area area in definition.Grants.SelectMany(grant => grant.Areas))
+        {
+            Report(area.At, area.KeyPath, DeviceGeometry.CheckBounds(bars, area.Range));
+        }
+
+        void Report(FilePosition at, string keyPath, GeometryProblem? problem)
+        {
+            if (problem is not null)
+            {
+                errors.Add(at, keyPath, problem.Message);
+            }
+        }
+    }
+
+    private async Task<IBarDevice> OpenAsync(DeviceDefinition definition, string file)
+    {
+        switch (definition.Source)
+        {
+            case SimulatedSource simulated:
+                return new SimulatedBarDevice(definition.Name, simulated.Bars.Select(bar => KeyValuePair.Create(bar.Index, bar.Size)), time);
+            case PciSource pci:
+                try
+                {
+                    _vfio ??= new VfioDeviceOpener(loggers, time);
+                    return await _vfio.OpenAsync(definition.Name, pci.Address);
+                }
+                catch (DeviceOpenException exception)
+                {
+                    throw new StartException($"{file}:{pci.At.Line}:{pci.At.Column}: {pci.KeyPath}: {exception.Message}", exception);
+                }
+
+            default:
+                throw new InvalidOperationException($"{definition.Source.GetType().Name} is no source of devices.");
+        }
+    }
+}

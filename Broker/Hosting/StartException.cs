@@ -1,0 +1,4 @@
+namespace BarBroker.Hosting;
+
+/// <summary>The broker can't start. The message says what is in the way, and what to do about it.</summary>
+internal sealed class StartException(string message, Exception? innerException = null) : Exception(message, innerException);

@@ -1,0 +1,88 @@
+using BarBroker.Devices;
+using BarBroker.Grpc;
+using BarBroker.Leases;
+using BarBroker.Policy;
+using BarBroker.Unix;
+using BarBroker.V1;
+using Lease = BarBroker.Leases.Lease;
+using ServiceDescriptor = Google.Protobuf.Reflection.ServiceDescriptor;
+
+namespace BarBroker.Rpc.Services;
+
+/// <summary>barbroker.v1.Admin: what those who run the broker call.</summary>
+internal sealed class AdminService(ServedDevices devices, LeaseTable leases, ILogger<AdminService> logger) : IGrpcService
+{
+    /// <inheritdoc/>
+    public ServiceDescriptor Descriptor { get; } = AdminReflection.Descriptor.Services.Single();
+
+    /// <inheritdoc/>
+    public void Bind(IServiceBinder binder)
+    {
+        binder.Unary<AdminListDevicesRequest, AdminListDevicesResponse>("ListDevices", ListDevices);
+        binder.Unary<ListLeasesRequest, ListLeasesResponse>("ListLeases", ListLeases);
+        binder.Unary<RevokeRequest, RevokeResponse>("Revoke", RevokeAsync);
+    }
+
+    private Task<AdminListDevicesResponse> ListDevices(AdminListDevicesRequest request, ServerCallContext context)
+        => Task.FromResult(new AdminListDevicesResponse
+        {
+            Devices = { devices.Policy.Devices.Select(definition => definition.ToMessage(devices[definition.Name])) },
+        });
+
+    private Task<ListLeasesResponse> ListLeases(ListLeasesRequest request, ServerCallContext context)
+    {
+        if (request.Device.Length > 0)
+        {
+            ThrowIfUnknown(request.Device);
+        }
+
+        return Task.FromResult(new ListLeasesResponse
+        {
+            Leases = { leases.List(lease => request.Device.Length == 0 || lease.Request.Device.Name == request.Device).Select(lease => lease.ToHeldLease()) },
+        });
+    }
+
+    private async Task<RevokeResponse> RevokeAsync(RevokeRequest request, ServerCallContext context)
+    {
+        EndResult result = request.TargetCase == RevokeRequest.TargetOneofCase.LeaseId
+            ? await leases.RevokeAsync(new LeaseId(request.LeaseId)) ?? throw Errors.LeaseUnknown(request.LeaseId, "The broker")
+            : await leases.RevokeAsync(ReadTarget(request));
+        PeerCredentials peer = context.Connection.Credentials;
+        ServiceLog.RevokeCalled(logger, RequestReader.Show(request.ToString()), peer.Uid, peer.Pid, result.Ended.Length, result.Unconfirmed.Length);
+        return result.Unconfirmed.IsEmpty
+            ? new RevokeResponse { LeaseIds = { result.Ended.Select(id => id.Value) } }
+            : throw Errors.RevokeUnconfirmed(result.Unconfirmed);
+    }
+
+    private Func<Lease, bool> ReadTarget(RevokeRequest request)
+    {
+        switch (request.TargetCase)
+        {
+            case RevokeRequest.TargetOneofCase.Uid:
+                return lease => lease.Holder.Connection.Credentials.Uid == request.Uid;
+            case RevokeRequest.TargetOneofCase.Pid:
+                return lease => lease.Holder.Connection.Credentials.Pid == request.Pid;
+            case RevokeRequest.TargetOneofCase.Device:
+                ThrowIfUnknown(request.Device);
+                return lease => lease.Request.Device.Name == request.Device;
+            case RevokeRequest.TargetOneofCase.Window:
+                return ReadWindow(request.Window);
+            case RevokeRequest.TargetOneofCase.All when request.All:
+                return _ => true;
+            default:
+                throw RpcErrors.Create(
+                    StatusCode.InvalidArgument,
+                    "The request names no lease to revoke. Set lease_id, uid, pid, window or device, or set all to true.",
+                    Reasons.TargetMissing);
+        }
+    }
+
+    private Func<Lease, bool> ReadWindow(WindowName name)
+    {
+        DeviceDefinition definition = ThrowIfUnknown(name.Device);
+        Policy.Window window = definition.FindWindow(name.Window) ?? throw Errors.WindowUnknown(name.Device, name.Window);
+        return lease => lease.Request.Device.Name == definition.Name && lease.Request.Window == window.Name;
+    }
+
+    private DeviceDefinition ThrowIfUnknown(string device) => devices.Policy.FindDevice(device) ?? throw Errors.DeviceUnknown(device);
+}

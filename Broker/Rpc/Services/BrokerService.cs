@@ -1,0 +1,128 @@
+using BarBroker.Devices;
+using BarBroker.Leases;
+using BarBroker.Policy;
+using BarBroker.Unix;
+using BarBroker.V1;
+using ServiceDescriptor = Google.Protobuf.Reflection.ServiceDescriptor;
+
+namespace BarBroker.Rpc.Services;
+
+/// <summary>barbroker.v1.Broker: what the processes that use a device call.</summary>
+internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, ILogger<BrokerService> logger) : IGrpcService
+{
+    /// <inheritdoc/>
+    public ServiceDescriptor Descriptor { get; } = BrokerReflection.Descriptor.Services.Single();
+
+    /// <inheritdoc/>
+    public void Bind(IServiceBinder binder)
+    {
+        binder.Unary<ListDevicesRequest, ListDevicesResponse>("ListDevices", ListDevices);
+        binder.Unary<AcquireRequest, AcquireResponse>("Acquire", AcquireAsync);
+        binder.Unary<ReleaseRequest, ReleaseResponse>("Release", ReleaseAsync);
+        binder.ServerStreaming<WatchRequest, WatchEvent>("Watch", WatchAsync);
+    }
+
+    private Task<ListDevicesResponse> ListDevices(ListDevicesRequest request, ServerCallContext context)
+    {
+        ListDevicesResponse response = new();
+        foreach (DeviceDefinition definition in devices.Policy.Devices)
+        {
+            PeerView view = BrokerPolicy.ViewOf(context.Connection.Credentials, definition);
+            if (!view.IsEmpty)
+            {
+                response.Devices.Add(view.ToMessage(definition.Name));
+            }
+        }
+
+        return Task.FromResult(response);
+    }
+
+    private async Task<AcquireResponse> AcquireAsync(AcquireRequest request, ServerCallContext context)
+    {
+        LeaseTarget target = RequestReader.ReadTarget(request);
+        LeaseAccess access = RequestReader.ReadAccess(request.Access);
+        RequestReader.CheckDelivery(request.Delivery);
+        LeaseRequest decided = Decide(target, access, context);
+        try
+        {
+            AcquiredLease acquired = await leases.AcquireAsync(context.Connection, decided, context.CancellationToken);
+            return new AcquireResponse
+            {
+                Lease = acquired.Lease.ToMessage(),
+                Descriptor_ = new InBandDescriptor { FdSerial = acquired.DescriptorSerial, Inode = acquired.Inode },
+            };
+        }
+        catch (LeaseRefusedException refused)
+        {
+            throw Errors.From(refused);
+        }
+        catch (UnixException)
+        {
+            // The table has logged it.
+            throw Errors.ExportFailed(decided.Device.Name);
+        }
+    }
+
+    private LeaseRequest Decide(LeaseTarget target, LeaseAccess access, ServerCallContext context)
+    {
+        PeerCredentials peer = context.Connection.Credentials;
+        Decision decision = devices.Policy.Decide(peer, target, access);
+        if (decision is not Granted granted)
+        {
+            DenialReason reason = ((Denied)decision).Reason;
+            ServiceLog.Denied(logger, peer.Uid, peer.Gid, peer.Pid, context.Connection.Id, access, RequestReader.Show(target.ToString()), reason);
+            ThrowIfImpossible(target, peer);
+            throw Errors.From(reason, target, peer);
+        }
+
+        IBarDevice device = devices[granted.Device.Name];
+        return DeviceGeometry.Check(device.Bars, granted.Range) is { } problem
+            ? throw Errors.From(problem, device.Name)
+            : new LeaseRequest(device, granted.Window, granted.Range, access, granted.Grant.Exclusive);
+    }
+
+    /// <summary>A peer that chooses ranges of a device itself may know the device's shape: what can't be at all is told as such.</summary>
+    private void ThrowIfImpossible(LeaseTarget target, PeerCredentials peer)
+    {
+        if (target is RangeTarget wanted
+            && devices.Policy.FindDevice(target.Device) is { } definition
+            && !BrokerPolicy.ViewOf(peer, definition).Areas.IsEmpty
+            && DeviceGeometry.Check(devices[definition.Name].Bars, wanted.Range) is { } problem)
+        {
+            throw Errors.From(problem, definition.Name);
+        }
+    }
+
+    private async Task<ReleaseResponse> ReleaseAsync(ReleaseRequest request, ServerCallContext context)
+    {
+        EndResult result = await leases.ReleaseAsync(context.Connection, new LeaseId(request.LeaseId))
+            ?? throw Errors.LeaseUnknown(request.LeaseId, "This connection");
+        return result.Unconfirmed.IsEmpty ? new ReleaseResponse() : throw Errors.RevokeUnconfirmed(result.Unconfirmed);
+    }
+
+    private async Task WatchAsync(WatchRequest request, IServerStreamWriter<WatchEvent> responses, ServerCallContext context)
+    {
+        using LeaseFeed feed = Watch(context);
+        await context.WriteResponseHeadersAsync([]);
+        ulong sequence = 0;
+        await foreach (LeaseEvent happened in feed.ReadAllAsync(context.CancellationToken))
+        {
+            await responses.WriteAsync(happened.ToMessage(++sequence), context.CancellationToken);
+        }
+
+        // Connections that end do not hear this.
+        throw RpcErrors.Create(Grpc.StatusCode.Unavailable, "The broker is shutting down: connect again once it is back.", Reasons.ShuttingDown);
+    }
+
+    private LeaseFeed Watch(ServerCallContext context)
+    {
+        try
+        {
+            return leases.Watch(context.Connection);
+        }
+        catch (LeaseRefusedException refused)
+        {
+            throw Errors.From(refused);
+        }
+    }
+}

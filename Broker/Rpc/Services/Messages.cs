@@ -1,0 +1,132 @@
+using BarBroker.Devices;
+using BarBroker.Leases;
+using BarBroker.Policy;
+using Google.Protobuf.WellKnownTypes;
+using V1 = BarBroker.V1;
+
+namespace BarBroker.Rpc.Services;
+
+/// <summary>The domain's types as the messages of barbroker.v1.</summary>
+internal static class Messages
+{
+    public static V1.Lease ToMessage(this LeaseInfo lease) => new()
+    {
+        LeaseId = lease.Id.Value,
+        Device = lease.Device,
+        Window = lease.Window ?? "",
+        Bar = (uint)lease.Range.Bar,
+        Ranges = { lease.Range.ToMessage() },
+        Access = lease.Access.ToMessage(),
+        Exclusive = lease.Exclusive,
+        MemoryType = lease.MemoryType switch
+        {
+            MemoryType.Uncached => V1.MemoryType.Uncached,
+            MemoryType.Cached => V1.MemoryType.Cached,
+            _ => V1.MemoryType.Unspecified,
+        },
+    };
+
+    public static V1.HeldLease ToHeldLease(this LeaseInfo lease) => new()
+    {
+        Lease = lease.ToMessage(),
+        Holder = new V1.Holder { Uid = lease.Peer.Uid, Gid = lease.Peer.Gid, Pid = lease.Peer.Pid, ConnectionId = lease.ConnectionId },
+        State = lease.State switch
+        {
+            LeaseState.Active => V1.LeaseState.Active,
+            LeaseState.Ending => V1.LeaseState.Ending,
+            LeaseState.Quarantined => V1.LeaseState.Quarantined,
+
+            // Being made: it holds its range and can't be called active yet.
+            _ => V1.LeaseState.Unspecified,
+        },
+        AcquireTime = Timestamp.FromDateTimeOffset(lease.AcquireTime),
+    };
+
+    public static V1.Range ToMessage(this BarRange range) => new() { Offset = range.Offset, Length = range.Length };
+
+    public static V1.Access ToMessage(this LeaseAccess access) => access == LeaseAccess.ReadWrite ? V1.Access.ReadWrite : V1.Access.ReadOnly;
+
+    public static V1.WatchEvent ToMessage(this LeaseEvent happened, ulong sequence)
+    {
+        V1.WatchEvent message = new() { Sequence = sequence };
+        switch (happened)
+        {
+            case LeaseSnapshot snapshot:
+                message.Snapshot = new V1.WatchSnapshot { Leases = { snapshot.Leases.Select(ToMessage) } };
+                break;
+            case LeaseEndedEvent ended:
+                message.LeaseEnded = new V1.LeaseEnded { LeaseId = ended.Id.Value, Reason = ended.Reason.ToMessage(), Message = Describe(ended) };
+                break;
+        }
+
+        return message;
+    }
+
+    public static V1.GrantedDevice ToMessage(this PeerView view, string device) => new()
+    {
+        Device = device,
+        Windows =
+        {
+            view.Windows.Select(entry => new V1.GrantedWindow
+            {
+                Window = entry.Window.Name,
+                Bar = (uint)entry.Window.Range.Bar,
+                Ranges = { entry.Window.Range.ToMessage() },
+                Access = entry.Grant.Access.ToMessage(),
+                Exclusive = entry.Grant.Exclusive,
+            }),
+        },
+        Areas =
+        {
+            view.Areas.Select(entry => new V1.GrantedArea
+            {
+                Bar = (uint)entry.Area.Range.Bar,
+                Range = entry.Area.Range.ToMessage(),
+                Access = entry.Grant.Access.ToMessage(),
+                Exclusive = entry.Grant.Exclusive,
+            }),
+        },
+    };
+
+    public static V1.Device ToMessage(this DeviceDefinition definition, IBarDevice device) => new()
+    {
+        Device_ = definition.Name,
+        Address = device.Address?.ToString() ?? "",
+        Simulated = definition.Source is SimulatedSource,
+        State = device.Gone.IsCancellationRequested ? V1.DeviceState.Gone : V1.DeviceState.Serving,
+        Bars =
+        {
+            device.Bars.Select(bar => new V1.Bar { Bar_ = (uint)bar.Index, Size = bar.Size, Reserved = { bar.Reserved.Select(ToMessage) } }),
+        },
+        Windows =
+        {
+            definition.Windows.Select(window => new V1.Window { Window_ = window.Name, Bar = (uint)window.Range.Bar, Ranges = { window.Range.ToMessage() } }),
+        },
+    };
+
+    private static V1.EndReason ToMessage(this EndReason reason) => reason switch
+    {
+        EndReason.Released => V1.EndReason.Released,
+        EndReason.Revoked => V1.EndReason.Revoked,
+        EndReason.ConnectionClosed => V1.EndReason.ConnectionClosed,
+        EndReason.ProcessExited => V1.EndReason.ProcessExited,
+        EndReason.DeviceGone => V1.EndReason.DeviceGone,
+        EndReason.Shutdown => V1.EndReason.Shutdown,
+        _ => V1.EndReason.Unspecified,
+    };
+
+    private static string Describe(LeaseEndedEvent ended)
+    {
+        string reason = ended.Reason switch
+        {
+            EndReason.Released => "You released the lease.",
+            EndReason.Revoked => "An administrator revoked the lease.",
+            EndReason.ConnectionClosed => "The connection that the lease belonged to ended.",
+            EndReason.ProcessExited => "The process that made the connection ended.",
+            EndReason.DeviceGone => "The device went away.",
+            EndReason.Shutdown => "The broker is shutting down.",
+            _ => "",
+        };
+        return ended.Confirmed ? reason : $"{reason} The kernel could not confirm that its memory can no longer be reached.";
+    }
+}

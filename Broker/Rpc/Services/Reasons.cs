@@ -1,0 +1,35 @@
+namespace BarBroker.Rpc.Services;
+
+/// <summary>The ErrorInfo reasons of barbroker.v1, as its .proto files document them with each method.</summary>
+internal static class Reasons
+{
+    public const string AccessMissing = "ACCESS_MISSING";
+    public const string TargetMissing = "TARGET_MISSING";
+    public const string BarInvalid = "BAR_INVALID";
+    public const string RangeEmpty = "RANGE_EMPTY";
+    public const string RangeUnaligned = "RANGE_UNALIGNED";
+    public const string RangeOverflow = "RANGE_OVERFLOW";
+    public const string RangeCount = "RANGE_COUNT";
+    public const string RangeBeyondBar = "RANGE_BEYOND_BAR";
+    public const string DeviceUnknown = "DEVICE_UNKNOWN";
+    public const string WindowUnknown = "WINDOW_UNKNOWN";
+    public const string BarUnknown = "BAR_UNKNOWN";
+    public const string NotGranted = "NOT_GRANTED";
+    public const string AccessNotGranted = "ACCESS_NOT_GRANTED";
+    public const string RangeOnMsix = "RANGE_ON_MSIX";
+    public const string RangeLeased = "RANGE_LEASED";
+    public const string DeliveryMissing = "DELIVERY_MISSING";
+    public const string DeliveryUnsupported = "DELIVERY_UNSUPPORTED";
+    public const string TooManyLeases = "TOO_MANY_LEASES";
+    public const string TooManyDescriptors = "TOO_MANY_DESCRIPTORS";
+    public const string KernelExhausted = "KERNEL_EXHAUSTED";
+    public const string DeviceSuspended = "DEVICE_SUSPENDED";
+    public const string DeviceGone = "DEVICE_GONE";
+    public const string ShuttingDown = "SHUTTING_DOWN";
+    public const string ConnectionEnded = "CONNECTION_ENDED";
+    public const string LeaseRevoked = "LEASE_REVOKED";
+    public const string LeaseUnknown = "LEASE_UNKNOWN";
+    public const string RevokeUnconfirmed = "REVOKE_UNCONFIRMED";
+    public const string WatchExists = "WATCH_EXISTS";
+    public const string ExportFailed = "EXPORT_FAILED";
+}

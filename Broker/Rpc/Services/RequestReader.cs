@@ -1,0 +1,94 @@
+using System.Text.Json;
+using BarBroker.Devices;
+using BarBroker.Grpc;
+using BarBroker.Policy;
+using V1 = BarBroker.V1;
+
+namespace BarBroker.Rpc.Services;
+
+/// <summary>Turns requests into the domain's types, or says what is wrong with them. Knows neither policy nor devices.</summary>
+internal static class RequestReader
+{
+    private const int LongestShown = 80;
+
+    public static LeaseAccess ReadAccess(V1.Access access) => access switch
+    {
+        V1.Access.ReadOnly => LeaseAccess.ReadOnly,
+        V1.Access.ReadWrite => LeaseAccess.ReadWrite,
+        V1.Access.Unspecified => throw RpcErrors.Create(
+            StatusCode.InvalidArgument,
+            "The request has no access. Set it to ACCESS_READ_ONLY or ACCESS_READ_WRITE.",
+            Reasons.AccessMissing),
+        _ => throw RpcErrors.Create(
+            StatusCode.InvalidArgument,
+            $"{(int)access} is no access that this broker knows. Set ACCESS_READ_ONLY (1) or ACCESS_READ_WRITE (2).",
+            Reasons.AccessMissing),
+    };
+
+    public static LeaseTarget ReadTarget(V1.AcquireRequest request) => request.TargetCase switch
+    {
+        V1.AcquireRequest.TargetOneofCase.Window when request.Window.Length > 0 => new WindowTarget(request.Device, request.Window),
+        V1.AcquireRequest.TargetOneofCase.Ranges => new RangeTarget(request.Device, ReadRange(request.Ranges)),
+        _ => throw RpcErrors.Create(
+            StatusCode.InvalidArgument,
+            "The request names nothing to lease. Set window to a window's name, or ranges to a BAR and a range.",
+            Reasons.TargetMissing),
+    };
+
+    /// <summary>Checks that the client can take the descriptor in a way that this broker has.</summary>
+    public static void CheckDelivery(V1.Delivery delivery)
+    {
+        switch (delivery)
+        {
+            case V1.Delivery.InBand:
+                return;
+            case V1.Delivery.Unspecified:
+                throw RpcErrors.Create(
+                    StatusCode.FailedPrecondition,
+                    "The request does not say how the descriptor is to be delivered. Use the BarBroker.Client SDK, which reads descriptors from its socket and says so "
+                    + "with delivery DELIVERY_IN_BAND. Do not set that with a stock gRPC library: it would lose the descriptor.",
+                    Reasons.DeliveryMissing);
+            default:
+                throw RpcErrors.Create(
+                    StatusCode.Unimplemented,
+                    $"This broker can't deliver with {(Enum.IsDefined(delivery) ? "DELIVERY_TICKET" : ((int)delivery).ToString(System.Globalization.CultureInfo.InvariantCulture))}: "
+                    + "it has DELIVERY_IN_BAND, as the BarBroker.Client SDK uses it.",
+                    Reasons.DeliveryUnsupported);
+        }
+    }
+
+    /// <summary>A name that a client sent, fit for a log or a message: quoted, without control characters, of bounded length.</summary>
+    public static string Show(string name) => JsonSerializer.Serialize(name.Length <= LongestShown ? name : string.Concat(name.AsSpan(0, LongestShown), "..."));
+
+    private static BarRange ReadRange(V1.BarRanges ranges)
+    {
+        if (ranges.Ranges.Count != 1)
+        {
+            throw RpcErrors.Create(StatusCode.InvalidArgument, $"The request has {ranges.Ranges.Count} ranges; a lease has exactly one at present.", Reasons.RangeCount);
+        }
+
+        ulong offset = ranges.Ranges[0].Offset;
+        ulong length = ranges.Ranges[0].Length;
+        return BarRange.TryCreate(ranges.Bar, offset, length, out BarRange range) switch
+        {
+            RangeError.None => range,
+            RangeError.BarInvalid => throw RpcErrors.Create(StatusCode.InvalidArgument, $"There is no BAR {ranges.Bar} on any device: BARs are numbered 0 to 5.", Reasons.BarInvalid),
+            RangeError.Empty => throw RpcErrors.Create(
+                StatusCode.InvalidArgument, $"The range at 0x{offset:x} has length 0; the least is one page, 0x{BarRange.PageSize:x}.", Reasons.RangeEmpty),
+            RangeError.Unaligned => throw RpcErrors.Create(
+                StatusCode.InvalidArgument,
+                $"Offset 0x{offset:x} and length 0x{length:x} must both be multiples of the page size, 0x{BarRange.PageSize:x}. {DescribeEnclosing(offset, length)}",
+                Reasons.RangeUnaligned),
+            _ => throw RpcErrors.Create(
+                StatusCode.InvalidArgument, $"Offset 0x{offset:x} plus length 0x{length:x} is more than 64 bits hold.", Reasons.RangeOverflow),
+        };
+    }
+
+    private static string DescribeEnclosing(ulong offset, ulong length)
+    {
+        UInt128 page = BarRange.PageSize;
+        UInt128 start = offset / page * page;
+        UInt128 end = ((UInt128)offset + length + page - 1) / page * page;
+        return $"The pages around it are offset 0x{start:x}, length 0x{end - start:x}.";
+    }
+}
