@@ -1,0 +1,32 @@
+using System.IO.Pipelines;
+
+namespace BarBroker.Transport;
+
+/// <summary>One end of a pair of pipes.</summary>
+internal sealed class DuplexPipe(PipeReader input, PipeWriter output) : IDuplexPipe
+{
+    public PipeReader Input { get; } = input;
+
+    public PipeWriter Output { get; } = output;
+
+    /// <summary>
+    /// Kestrel's end and the transport's. The transport's continuations run inline: its loops only make system calls that never block.
+    /// Kestrel's run on the thread pool.
+    /// </summary>
+    internal static (IDuplexPipe Kestrel, IDuplexPipe Transport) CreatePair()
+    {
+        Pipe input = new(new PipeOptions(
+            readerScheduler: PipeScheduler.ThreadPool,
+            writerScheduler: PipeScheduler.Inline,
+            pauseWriterThreshold: TransportLimits.InputHighWater,
+            resumeWriterThreshold: TransportLimits.InputHighWater / 2,
+            useSynchronizationContext: false));
+        Pipe output = new(new PipeOptions(
+            readerScheduler: PipeScheduler.Inline,
+            writerScheduler: PipeScheduler.ThreadPool,
+            pauseWriterThreshold: TransportLimits.OutputHighWater,
+            resumeWriterThreshold: TransportLimits.OutputHighWater / 2,
+            useSynchronizationContext: false));
+        return (new DuplexPipe(input.Reader, output.Writer), new DuplexPipe(output.Reader, input.Writer));
+    }
+}

@@ -1,0 +1,35 @@
+namespace BarBroker.Transport;
+
+/// <summary>The numbers of the transport, each with its reason.</summary>
+internal static class TransportLimits
+{
+    /// <summary>Connections that wait to be accepted. The kernel caps it at net.core.somaxconn.</summary>
+    internal const int Backlog = 512;
+
+    /// <summary>
+    /// Descriptors queued for, or unread by, one peer. More than HTTP/2's 100 streams, so that every call under way may bring one, and fewer
+    /// than the 270 or so with which a default send buffer is full.
+    /// </summary>
+    internal const int MaxDescriptorsPerConnection = 128;
+
+    /// <summary>
+    /// The least that the kernel charges for one unread message: its sk_buff with skb_shared_info, above 550 bytes on 64-bit kernels
+    /// (768 measured). Messages with descriptors are never merged, so SIOCOUTQ divided by this bounds the unread descriptors.
+    /// </summary>
+    internal const int MinMemoryPerMessage = 512;
+
+    /// <summary>Bytes that a peer may be ahead of Kestrel before it is no longer read.</summary>
+    internal const int InputHighWater = 1024 * 1024;
+
+    /// <summary>Bytes that Kestrel may be ahead of a slow peer before its writes wait.</summary>
+    internal const int OutputHighWater = 64 * 1024;
+
+    /// <summary>What one read asks for.</summary>
+    internal const int MinReadSize = 2048;
+
+    /// <summary>A connection has spoken once this much came: HTTP/2's preface, RFC 9113 section 3.4.</summary>
+    internal const int PrefaceLength = 24;
+
+    /// <summary>How long accepting rests when the process has no descriptor left: the waiting peer can't be told anything without one.</summary>
+    internal static readonly TimeSpan AcceptPause = TimeSpan.FromMilliseconds(100);
+}

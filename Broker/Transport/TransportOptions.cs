@@ -1,0 +1,31 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace BarBroker.Transport;
+
+/// <summary>A Unix socket to listen on.</summary>
+internal abstract class UnixSocketEndPoint(string path) : EndPoint
+{
+    /// <summary>Where it is.</summary>
+    internal string Path { get; } = path;
+
+    /// <summary>The socket's exact mode, whatever the umask.</summary>
+    internal required UnixFileMode Mode { get; init; }
+
+    /// <summary>Its group; null leaves it to the process.</summary>
+    internal required uint? Group { get; init; }
+
+    /// <summary>A socket that listens already.</summary>
+    internal required Socket? Inherited { get; init; }
+
+    /// <summary>Connections at a time.</summary>
+    internal required int MaxConnections { get; init; }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"unix:{Path}";
+}
+
+/// <summary>What all endpoints share.</summary>
+/// <param name="PrefaceTimeout">How long a connection may stay silent at its start.</param>
+/// <param name="Budget">Descriptors under way on all connections.</param>
+internal sealed record TransportOptions(TimeSpan PrefaceTimeout, DescriptorBudget Budget);
