@@ -27,6 +27,20 @@ public sealed class Metadata : IEnumerable<Metadata.Entry>
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 
+    /// <summary>Whether <paramref name="key"/> may be one, in either case of letters.</summary>
+    internal static bool IsValidKey(string key)
+    {
+        foreach (char c in key)
+        {
+            if (!char.IsAsciiLetterOrDigit(c) && c is not ('-' or '_' or '.'))
+            {
+                return false;
+            }
+        }
+
+        return key.Length > 0;
+    }
+
     private Entry? Find(string key) => _entries.FindLast(entry => string.Equals(entry.Key, key, StringComparison.OrdinalIgnoreCase));
 
     /// <summary>One key and its value.</summary>
@@ -63,8 +77,7 @@ public sealed class Metadata : IEnumerable<Metadata.Entry>
         private static string Checked(string key, bool binary)
         {
             string lower = key.ToLowerInvariant();
-            bool valid = lower.Length > 0 && lower.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '_' or '.');
-            if (!valid)
+            if (!IsValidKey(key))
             {
                 throw new ArgumentException($"Metadata key '{key}' may have only letters, digits, '-', '_' and '.'.", nameof(key));
             }

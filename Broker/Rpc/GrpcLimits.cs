@@ -11,4 +11,10 @@ internal static class GrpcLimits
 
     /// <summary>A client writes its preface right after connecting; more than this is a client that hangs or floods.</summary>
     internal static readonly TimeSpan PrefaceTimeout = TimeSpan.FromSeconds(5);
+
+    /// <summary>
+    /// Descriptors on their way to clients: half of RLIMIT_NOFILE, the kernel's limit for those in flight, which leaves the other half of
+    /// the table to connections and devices.
+    /// </summary>
+    internal static int DescriptorsUnderWay(ulong tableLimit) => (int)Math.Clamp(tableLimit / 2, 1, 65_536);
 }

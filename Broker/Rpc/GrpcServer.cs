@@ -1,10 +1,23 @@
-using Microsoft.Extensions.Logging;
+using System.Collections.Immutable;
+using BarBroker.Grpc.Health.V1;
+using BarBroker.Rpc.BuiltIn;
+using BarBroker.Transport;
+using BarBroker.Unix;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Options;
 
 namespace BarBroker.Rpc;
 
 /// <summary>gRPC over Unix sockets: Kestrel's HTTP/2 on a transport that can send descriptors.</summary>
 public sealed class GrpcServer : IAsyncDisposable
 {
+    private readonly ImmutableArray<ServedEndPoint> _endpoints;
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly GrpcApplication _application;
+    private readonly KestrelServer _kestrel;
+    private readonly RpcLog _log;
+    private bool _stopped;
+
     /// <summary>Checks the options and binds every method; nothing is opened yet.</summary>
     /// <exception cref="ArgumentException">An endpoint or a service can't be right; the message says why.</exception>
     public GrpcServer(GrpcServerOptions options, ILoggerFactory loggerFactory, TimeProvider timeProvider)
@@ -12,21 +25,94 @@ public sealed class GrpcServer : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(loggerFactory);
         ArgumentNullException.ThrowIfNull(timeProvider);
+        if (options.Endpoints.IsDefaultOrEmpty)
+        {
+            throw new ArgumentException("A server needs at least one endpoint.", nameof(options));
+        }
+
+        ILogger logger = loggerFactory.CreateLogger<GrpcServer>();
+        _log = new RpcLog(logger);
+        _endpoints = [.. options.Endpoints.Select(Serve)];
+        _application = new GrpcApplication(options, _log, logger.IsEnabled(LogLevel.Debug), timeProvider, _stopping.Token);
+        DescriptorBudget budget = new(options.MaxDescriptorsUnderWay ?? GrpcLimits.DescriptorsUnderWay(DescriptorTable.GetLimit()));
+        UnixSocketTransport transport = new(new TransportOptions(options.PrefaceTimeout, budget), loggerFactory, timeProvider);
+        _kestrel = new KestrelServer(Options.Create(CreateKestrelOptions()), transport, loggerFactory);
+        Health.Set(string.Empty, HealthCheckResponse.Types.ServingStatus.Serving);
     }
 
-    /// <summary>What grpc.health.v1.Health answers.</summary>
+    /// <summary>What grpc.health.v1.Health answers. Every service serves until somebody says otherwise.</summary>
     public HealthStatus Health { get; } = new();
 
     /// <summary>Makes the sockets and serves them.</summary>
     /// <exception cref="IOException">A socket can't be made; the message says which, why, and what to do.</exception>
-    public Task StartAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await _kestrel.StartAsync(_application, cancellationToken);
+        foreach (ServedEndPoint endpoint in _endpoints)
+        {
+            _log.Serving(endpoint.Path);
+        }
+    }
 
     /// <summary>
     /// Stops accepting, ends streaming calls with UNAVAILABLE, lets unary calls finish until <paramref name="cancellationToken"/>
-    /// is cancelled, then aborts what is left.
+    /// is cancelled, then aborts what is left. Each connection is told with GOAWAY.
     /// </summary>
-    public Task StopAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        if (!_stopped)
+        {
+            _stopped = true;
+            await _stopping.CancelAsync();
+            await _kestrel.StopAsync(cancellationToken);
+        }
+    }
 
     /// <summary>Stops at once.</summary>
-    public ValueTask DisposeAsync() => throw new NotSupportedException();
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync(new CancellationToken(canceled: true));
+        _kestrel.Dispose();
+        _stopping.Dispose();
+    }
+
+    private ServedEndPoint Serve(GrpcEndpoint endpoint)
+    {
+        DescriptorIndex index = new();
+        List<IGrpcService> services = [.. endpoint.Services, new HealthService(Health), new ReflectionService(index)];
+        foreach (IGrpcService service in services)
+        {
+            index.Add(service.Descriptor);
+            Health.Set(service.Descriptor.FullName, HealthCheckResponse.Types.ServingStatus.Serving);
+        }
+
+        return new ServedEndPoint(endpoint.SocketPath, MethodTable.Create(services))
+        {
+            Mode = endpoint.Mode,
+            Group = endpoint.Group,
+            Inherited = endpoint.Inherited,
+            MaxConnections = endpoint.MaxConnections,
+        };
+    }
+
+    private KestrelServerOptions CreateKestrelOptions()
+    {
+        KestrelServerOptions kestrel = new() { AddServerHeader = false };
+
+        // A lease lives as long as its connection, so nothing may end a quiet one: death is known from the socket and the pidfd, and a
+        // ping would kill a client that sits in a debugger. Pings are off unless asked for.
+        kestrel.Limits.KeepAliveTimeout = Timeout.InfiniteTimeSpan;
+        kestrel.Limits.MinRequestBodyDataRate = null;
+        kestrel.Limits.MinResponseDataRate = null;
+
+        // Streams may be of any length; messages have a limit of their own, and the transport counts the connections.
+        kestrel.Limits.MaxRequestBodySize = null;
+        kestrel.Limits.MaxConcurrentConnections = null;
+        foreach (ServedEndPoint endpoint in _endpoints)
+        {
+            kestrel.Listen(endpoint, static listen => listen.Protocols = HttpProtocols.Http2);
+        }
+
+        return kestrel;
+    }
 }

@@ -71,6 +71,7 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
         ConnectionClosed = _closed.Token;
         LocalEndPoint = endpoint;
         Features.Set<IPeerConnection>(this);
+        Features.Set(endpoint);
     }
 
     ulong IPeerConnection.Id => _id;
