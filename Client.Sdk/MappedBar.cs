@@ -194,7 +194,7 @@ public sealed class MappedBar : IDisposable
         }
         catch (ObjectDisposedException)
         {
-            throw new ObjectDisposedException(nameof(MappedBar), $"The mapping of {_lease} was disposed, or the lease released.");
+            throw Disposed();
         }
     }
 
@@ -229,8 +229,21 @@ public sealed class MappedBar : IDisposable
     private static void ThrowUnaligned(ulong offset, ulong width) =>
         throw new ArgumentException($"Offset 0x{offset:x} is not a multiple of {width}, the access's width in bytes.", nameof(offset));
 
+    private ObjectDisposedException Disposed() => new(nameof(MappedBar), $"The mapping of {_lease} was disposed, or the lease released.");
+
     /// <summary>Called while the mapping is in use.</summary>
-    private Exception Fault(string what, ulong offset) => _mapping.IsRevoked()
-        ? new LeaseRevokedException(_lease.Id, $"The {what} at offset 0x{offset:x} failed: {_lease} is over, and its memory was taken back.")
-        : new DeviceSuspendedException(_lease.Id, $"The {what} at offset 0x{offset:x} failed: the device can't be reached at the moment. {_lease} stands; try again.");
+    private Exception Fault(string what, ulong offset)
+    {
+        try
+        {
+            return _mapping.IsRevoked()
+                ? new LeaseRevokedException(_lease.Id, $"The {what} at offset 0x{offset:x} failed: {_lease} is over, and its memory was taken back.")
+                : new DeviceSuspendedException(_lease.Id, $"The {what} at offset 0x{offset:x} failed: the device can't be reached at the moment. {_lease} stands; try again.");
+        }
+        catch (ObjectDisposedException)
+        {
+            // The lease is being released by another thread: the descriptor is closed, and the memory about to be unmapped.
+            return Disposed();
+        }
+    }
 }

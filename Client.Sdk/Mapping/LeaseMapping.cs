@@ -18,7 +18,6 @@ internal sealed class LeaseMapping : SafeHandleMinusOneIsInvalid
 
     private readonly nuint _length;
     private readonly OwnedDescriptor _descriptor;
-    private bool _holdsDescriptor;
 
     private LeaseMapping(nint address, nuint length, OwnedDescriptor descriptor)
         : base(ownsHandle: true)
@@ -37,7 +36,6 @@ internal sealed class LeaseMapping : SafeHandleMinusOneIsInvalid
         LeaseMapping mapping = new(ReserveCongruent(length, ranges[0].Offset), length, descriptor);
         try
         {
-            descriptor.DangerousAddRef(ref mapping._holdsDescriptor);
             ulong position = 0;
             foreach (BarRange range in ranges)
             {
@@ -70,6 +68,7 @@ internal sealed class LeaseMapping : SafeHandleMinusOneIsInvalid
     /// has been cut off, and the kernel would map nothing but its absence, so the length is asked for first.
     /// </summary>
     /// <exception cref="UnixException">The kernel could not answer, such as for lack of memory.</exception>
+    /// <exception cref="ObjectDisposedException">The descriptor is closed.</exception>
     public static bool IsRevoked(OwnedDescriptor descriptor, ulong length)
     {
         const int NoDevice = 19;
@@ -93,16 +92,7 @@ internal sealed class LeaseMapping : SafeHandleMinusOneIsInvalid
     public bool IsRevoked() => IsRevoked(_descriptor, _length);
 
     /// <inheritdoc/>
-    protected override bool ReleaseHandle()
-    {
-        bool unmapped = AddressSpace.Unmap(handle, _length);
-        if (_holdsDescriptor)
-        {
-            _descriptor.DangerousRelease();
-        }
-
-        return unmapped;
-    }
+    protected override bool ReleaseHandle() => AddressSpace.Unmap(handle, _length);
 
     /// <summary>Addresses that agree with <paramref name="offset"/> below a large page, if that can matter.</summary>
     private static nint ReserveCongruent(nuint length, ulong offset)
