@@ -4,7 +4,7 @@
 # Makes sure that the two parts of the guest that don't change from boot to boot are in the cache, and prints their paths:
 #     INITRD BASE
 # INITRD (cpio): busybox, the kernel modules in loading order, and init. Small, since unpacking is slow under emulation.
-# BASE (erofs): what becomes /, under the payloads: busybox, setpriv, strace, accounts, and the machine's own .NET
+# BASE (erofs): what becomes /, under the payloads: busybox, dash, setpriv, strace, accounts, and the machine's own .NET
 # runtimes with the libraries that they need.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
@@ -38,6 +38,8 @@ make_base() {
     mkdir -p "$root"/{bin,sbin,dev,proc,sys,run,tmp,root,results,home,var/lib,var/log,etc,usr/bin,usr/sbin,lib,lib64}
     chmod 700 "$root/root"
     add_busybox "$root"
+    # busybox's own shell would prefer its own applets, setpriv for one, to what lies on PATH.
+    install_shell "$root"
     add_program "$root" "$(command -v setpriv)"
     add_program "$root" "$(command -v strace)"
     add_dotnet "$root"
@@ -59,6 +61,12 @@ add_program() {
     rm -f "$1$2"
     install -D -m 755 "$2" "$1$2"
     add_libraries_of "$1" "$2"
+}
+
+# install_shell ROOT: dash as /bin/sh.
+install_shell() {
+    add_program "$1" "$(command -v dash)"
+    ln -sf "$(command -v dash)" "$1/bin/sh"
 }
 
 # add_libraries_of ROOT FILE...: the shared libraries that ELF files need, at their own places.
@@ -140,7 +148,7 @@ hosts: files' >"$1/etc/nsswitch.conf"
     echo '127.0.0.1 localhost' >"$1/etc/hosts"
 }
 
-need_packages busybox-static util-linux strace cpio erofs-utils kmod xz-utils libc-bin
+need_packages busybox-static dash util-linux strace cpio erofs-utils kmod xz-utils libc-bin
 if ! command -v dotnet >/dev/null; then
     echo "guest.sh: no dotnet on PATH; the guest uses this machine's .NET runtime" >&2
     exit 1
@@ -150,7 +158,7 @@ read -r release version dir <<<"$kernel"
 key=$(cache_key "$here/guest.sh" "$here/init" "$here/main" "$version" "$(dpkg-query -W busybox-static)")
 initrd=$(cache_build "guest-initrd-$release-$key" make_initrd "$release" "$dir")
 key=$(cache_key "$here/guest.sh" "$(dotnet_runtimes)" \
-    "$(dpkg-query -W busybox-static libc6 libgcc-s1 libssl3 libssl3t64 libstdc++6 strace util-linux 2>/dev/null || true)")
+    "$(dpkg-query -W busybox-static dash libc6 libgcc-s1 libssl3 libssl3t64 libstdc++6 strace util-linux 2>/dev/null || true)")
 base=$(cache_build "guest-base-$key" make_base)
 cache_prune 'guest-*'
 printf '%s %s\n' "$initrd/initrd" "$base/base.erofs"
