@@ -55,7 +55,7 @@ static void *work(void *argument)
 
 		atomic_fetch_add(&slot->users, 1);
 		memory = slot->memory;
-		for (int i = 0; memory && i < 64; i++) {
+		for (int i = 0; memory && i < 16; i++) {
 			volatile uint32_t *word = memory + (rand_r(&seed) % (PAGES * 1024));
 			bool was_revoked = slot->revoked;
 			uint32_t value;
@@ -107,8 +107,7 @@ static void slot_check_still(uint64_t id)
 	for (uint64_t word = 0; word < PAGES * 1024; word += 61)
 		*vfio_word(&vfio, id * PAGES, word) = 0xdeadbeef;
 	/* Time for the others, who have the mapping still. */
-	for (int i = 0; i < 20; i++)
-		sched_yield();
+	usleep(300);
 	for (uint64_t word = 0; word < PAGES * 1024; word += 61)
 		CHECK_EQ(*vfio_word(&vfio, id * PAGES, word), 0xdeadbeef);
 	pthread_mutex_unlock(&powered);
@@ -161,7 +160,7 @@ static void hammer(bool suspending)
 			slot_end(ids[i]);
 		for (uint32_t i = 0; i < nr_ids; i++)
 			slot_start(ids[i]);
-		sched_yield();
+		usleep(300);
 	}
 
 	stop = true;
