@@ -1,0 +1,120 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using BarBroker.Devices;
+using BarBroker.Unix;
+
+namespace BarBroker.Tests.Leases;
+
+/// <summary>
+/// A device whose every call stops where the test says so, and which knows, as a kernel would, what can still be reached: exporting a range
+/// that overlaps one that was not confirmed to be over is recorded as a violation.
+/// </summary>
+internal sealed class FakeBarDevice(string name = "dev0", bool canOverlap = false) : IBarDevice
+{
+    private readonly Lock _lock = new();
+    private readonly Dictionary<LeaseId, BarRange> _reachable = [];
+    private readonly CancellationTokenSource _gone = new();
+
+    public string Name => name;
+
+    public PciAddress? Address => null;
+
+    public ImmutableArray<BarGeometry> Bars { get; } = [new(0, 1 << 20, []), new(2, 1 << 20, [Ranges.Of(2, 0x80, 1)])];
+
+    public bool CanOverlap => canOverlap;
+
+    public CancellationToken Gone => _gone.Token;
+
+    /// <summary>Holds exports between their call and their effect.</summary>
+    public Gate ExportCalled { get; } = new();
+
+    /// <summary>Holds exports between their effect and their return.</summary>
+    public Gate ExportDone { get; } = new();
+
+    /// <summary>Holds revokes between their call and their effect.</summary>
+    public Gate RevokeCalled { get; } = new();
+
+    /// <summary>Holds revokes between their effect and their return.</summary>
+    public Gate RevokeDone { get; } = new();
+
+    /// <summary>What the next exports throw, in place of making a lease.</summary>
+    public ConcurrentQueue<Exception> ExportFailures { get; } = [];
+
+    /// <summary>Decides whether a revoke fails.</summary>
+    public Func<ImmutableArray<LeaseId>, bool> RevokeFails { get; set; } = _ => false;
+
+    /// <summary>The ids of each revoke.</summary>
+    public ConcurrentQueue<ImmutableArray<LeaseId>> Revokes { get; } = [];
+
+    /// <summary>The descriptors that exports returned.</summary>
+    public ConcurrentQueue<OwnedDescriptor> Descriptors { get; } = [];
+
+    /// <summary>What must never have happened.</summary>
+    public ConcurrentQueue<string> Violations { get; } = [];
+
+    public ImmutableArray<LeaseId> Reachable
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _reachable.Keys.OrderBy(id => id.Value)];
+            }
+        }
+    }
+
+    public async Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, LeaseAccess access)
+    {
+        await ExportCalled.PassAsync();
+        if (ExportFailures.TryDequeue(out Exception? failure))
+        {
+            throw failure;
+        }
+
+        lock (_lock)
+        {
+            foreach ((LeaseId other, BarRange range) in _reachable)
+            {
+                if (!canOverlap && range.Overlaps(ranges.Single()))
+                {
+                    Violations.Enqueue($"{ranges.Single()} was exported as {id} while {other} reached {range}");
+                }
+            }
+
+            _reachable.Add(id, ranges.Single());
+        }
+
+        await ExportDone.PassAsync();
+        OwnedDescriptor descriptor = Files.Open("/dev/null", OpenFlags.ReadOnly);
+        Descriptors.Enqueue(descriptor);
+        return new ExportedLease(descriptor, MemoryType.Uncached);
+    }
+
+    public async Task RevokeAsync(ImmutableArray<LeaseId> ids)
+    {
+        Revokes.Enqueue(ids);
+        await RevokeCalled.PassAsync();
+        if (RevokeFails(ids))
+        {
+            throw new RevocationUnconfirmedException(name);
+        }
+
+        lock (_lock)
+        {
+            foreach (LeaseId id in ids)
+            {
+                _reachable.Remove(id);
+            }
+        }
+
+        await RevokeDone.PassAsync();
+    }
+
+    public void GoAway() => _gone.Cancel();
+
+    public ValueTask DisposeAsync()
+    {
+        _gone.Dispose();
+        return ValueTask.CompletedTask;
+    }
+}
