@@ -13,7 +13,7 @@
 #   --cpus N             (1) More than one means real concurrency, for stress: see README.md
 #   --cpu MODEL          qemu's -cpu (max)
 #   --root-port          ivshmem behind a PCIe root port: it can then be reset and unplugged
-#                        (in the guest: echo "device_del ivshmem" >/dev/vm-monitor)
+#                        (in the guest: vm-monitor device_del ivshmem)
 # In the guest BAR_BROKER_VM_IVSHMEM, _EDU and _NVME name the functions, bound to vfio-pci.
 #
 # Exit status: COMMAND's, or
@@ -134,7 +134,7 @@ qemu_arguments() {
         -device virtio-serial-pci,addr=0x8
         -chardev "file,id=output,path=$results/output.log" -device virtserialport,chardev=output,name=output
         -chardev "file,id=status,path=$1/status" -device virtserialport,chardev=status,name=status
-        # The guest's /dev/vm-monitor is the machine's own monitor, so that a test can unplug what it tests.
+        # The guest's vm-monitor speaks to the machine's own monitor, so that a test can unplug what it tests.
         -chardev "socket,id=port,path=$1/monitor,server=on,wait=off" -device virtserialport,chardev=port,name=monitor
         -chardev "socket,id=monitor,path=$1/monitor" -mon chardev=monitor,mode=readline
         -fsdev "local,id=results,path=$results,security_model=none,multidevs=remap"

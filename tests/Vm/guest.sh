@@ -42,6 +42,7 @@ make_base() {
     install_shell "$root"
     add_program "$root" "$(command -v setpriv)"
     add_program "$root" "$(command -v strace)"
+    install -m 755 "$here/vm-monitor" "$root/usr/bin/"
     add_dotnet "$root"
     add_accounts "$root"
     mkfs.erofs --quiet --all-root "$1/base.erofs" "$root"
@@ -157,7 +158,7 @@ kernel=$("$here/kernel.sh")
 read -r release version dir <<<"$kernel"
 key=$(cache_key "$here/guest.sh" "$here/init" "$here/main" "$version" "$(dpkg-query -W busybox-static)")
 initrd=$(cache_build "guest-initrd-$release-$key" make_initrd "$release" "$dir")
-key=$(cache_key "$here/guest.sh" "$(dotnet_runtimes)" \
+key=$(cache_key "$here/guest.sh" "$here/vm-monitor" "$(dotnet_runtimes)" \
     "$(dpkg-query -W busybox-static dash libc6 libgcc-s1 libssl3 libssl3t64 libstdc++6 strace util-linux 2>/dev/null || true)")
 base=$(cache_build "guest-base-$key" make_base)
 cache_prune 'guest-*'
