@@ -151,8 +151,10 @@ int main(int argc, char **argv)
 		skipped += status == EXIT_SKIPPED;
 		failed += status != 0 && status != EXIT_SKIPPED;
 		printf("%-6s %s (%.3f s)\n",
-		       status == 0 ? "ok" : status == EXIT_SKIPPED ? "skip" : "FAIL", test->name,
-		       (double)(now_ns() - start) / 1e9);
+		       status == 0		? "ok"
+		       : status == EXIT_SKIPPED ? "skip"
+						: "FAIL",
+		       test->name, (double)(now_ns() - start) / 1e9);
 		fflush(stdout);
 	}
 

@@ -19,14 +19,14 @@ struct test_case {
 void test_register(struct test_case *test);
 
 /* TEST(an_identifier_that_reads_as_a_sentence) { ... } */
-#define TEST(identifier)                                                        \
-	static void identifier(void);                                           \
-	__attribute__((constructor)) static void register_##identifier(void)    \
-	{                                                                       \
-		static struct test_case test = { #identifier, identifier, NULL }; \
-									        \
-		test_register(&test);                                           \
-	}                                                                       \
+#define TEST(identifier)                                                                           \
+	static void identifier(void);                                                              \
+	__attribute__((constructor)) static void register_##identifier(void)                       \
+	{                                                                                          \
+		static struct test_case test = { #identifier, identifier, NULL };                  \
+                                                                                                   \
+		test_register(&test);                                                              \
+	}                                                                                          \
 	static void identifier(void)
 
 /* Ends the case as failed, or (77) as skipped; in threads and children too. */
@@ -36,39 +36,40 @@ _Noreturn void skip(const char *reason);
 
 #define FAIL(...) fail(__FILE__, __LINE__, __VA_ARGS__)
 
-#define CHECK(condition)                                \
-	do {                                            \
-		if (!(condition))                       \
-			FAIL("not so: %s", #condition); \
+#define CHECK(condition)                                                                           \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			FAIL("not so: %s", #condition);                                            \
 	} while (0)
 
-#define CHECK_EQ(actual, expected)                                                       \
-	do {                                                                             \
-		long long actual_ = (long long)(actual), expected_ = (long long)(expected); \
-											 \
-		if (actual_ != expected_)                                                \
-			FAIL("%s is %lld (0x%llx), not %lld", #actual, actual_, actual_, expected_); \
+#define CHECK_EQ(actual, expected)                                                                 \
+	do {                                                                                       \
+		long long actual_ = (long long)(actual), expected_ = (long long)(expected);        \
+                                                                                                   \
+		if (actual_ != expected_)                                                          \
+			FAIL("%s is %lld (0x%llx), not %lld", #actual, actual_, actual_,           \
+			     expected_);                                                           \
 	} while (0)
 
 /* For libc calls: -1 and errno as the expression would have it. */
-#define CHECK_ERRNO(call, expected)                                                \
-	do {                                                                       \
-		errno = 0;                                                         \
-		long long result_ = (long long)(call);                             \
-										   \
-		if (result_ != -1)                                                 \
-			FAIL("%s returned %lld, not %s", #call, result_, #expected); \
-		if (errno != (expected))                                           \
-			FAIL("%s: %s, not %s", #call, strerror(errno), #expected); \
+#define CHECK_ERRNO(call, expected)                                                                \
+	do {                                                                                       \
+		errno = 0;                                                                         \
+		long long result_ = (long long)(call);                                             \
+                                                                                                   \
+		if (result_ != -1)                                                                 \
+			FAIL("%s returned %lld, not %s", #call, result_, #expected);               \
+		if (errno != (expected))                                                           \
+			FAIL("%s: %s, not %s", #call, strerror(errno), #expected);                 \
 	} while (0)
 
-#define CHECK_OK(call)                                                 \
-	({                                                             \
-		long long result_ = (long long)(call);                 \
-								       \
-		if (result_ == -1)                                     \
-			FAIL("%s: %s", #call, strerror(errno));        \
-		(int)result_;                                          \
+#define CHECK_OK(call)                                                                             \
+	({                                                                                         \
+		long long result_ = (long long)(call);                                             \
+                                                                                                   \
+		if (result_ == -1)                                                                 \
+			FAIL("%s: %s", #call, strerror(errno));                                    \
+		(int)result_;                                                                      \
 	})
 
 /* A measurement, to be read by people. */

@@ -34,10 +34,10 @@ static void still_exports(void)
 	CHECK(lease_export(session, &vfio, 42, 3, 1, 0) >= 0);
 }
 
-#define REFUSED(expected)                                      \
-	do {                                                   \
-		CHECK_ERRNO(export_call(session, &export), expected); \
-		still_exports();                               \
+#define REFUSED(expected)                                                                          \
+	do {                                                                                       \
+		CHECK_ERRNO(export_call(session, &export), expected);                              \
+		still_exports();                                                                   \
 	} while (0)
 
 TEST(export_gives_a_descriptor_that_is_closed_on_exec)
@@ -154,12 +154,8 @@ TEST(export_refuses_memory_types_that_it_does_not_report)
 TEST(export_refuses_a_range_that_is_empty_or_unaligned)
 {
 	const struct bar_lease_range wrong[] = {
-		{ 3 * PAGE, 0 },
-		{ 3 * PAGE, 1 },
-		{ 3 * PAGE, PAGE - 1 },
-		{ 3 * PAGE, PAGE + 1 },
-		{ 3 * PAGE + 1, PAGE },
-		{ 3 * PAGE - 1, PAGE },
+		{ 3 * PAGE, 0 },	  { 3 * PAGE, 1 },	  { 3 * PAGE, PAGE - 1 },
+		{ 3 * PAGE, PAGE + 1 },	  { 3 * PAGE + 1, PAGE }, { 3 * PAGE - 1, PAGE },
 		{ 3 * PAGE + 512, PAGE },
 	};
 

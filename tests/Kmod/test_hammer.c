@@ -59,7 +59,8 @@ static void *work(void *argument)
 			volatile uint32_t *word = memory + (rand_r(&seed) % (PAGES * 1024));
 			bool was_revoked = slot->revoked;
 			uint32_t value;
-			bool done = i % 2 ? peek(word, &value) : poke(word, (uint32_t)rand_r(&seed));
+			bool done =
+				i % 2 ? peek(word, &value) : poke(word, (uint32_t)rand_r(&seed));
 
 			if (done && was_revoked)
 				late++;
@@ -168,7 +169,8 @@ static void hammer(bool suspending)
 		CHECK_EQ(pthread_join(threads[i], NULL), 0);
 	if (suspending)
 		CHECK_EQ(pthread_join(suspender, NULL), 0);
-	figure("hammer%s: %lu leases revoked in %lu calls, %lu accesses, %lu SIGBUS, %lu page faults",
+	figure("hammer%s: %lu leases revoked in %lu calls, %lu accesses, %lu SIGBUS, %lu page "
+	       "faults",
 	       suspending ? " with suspends" : "", revoked, rounds, hits, faults,
 	       (unsigned long)lease_info(session).faults);
 	CHECK_EQ(late, 0);

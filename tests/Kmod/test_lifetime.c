@@ -97,9 +97,10 @@ static void send_descriptor(int socket, int descriptor)
 {
 	char byte = 0, control[CMSG_SPACE(sizeof(int))] = { 0 };
 	struct iovec iov = { &byte, 1 };
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
-	};
+	struct msghdr message = { .msg_iov = &iov,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
+				  .msg_controllen = sizeof(control) };
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 
 	header->cmsg_level = SOL_SOCKET;
@@ -113,9 +114,10 @@ static int receive_descriptor(int socket)
 {
 	char byte, control[CMSG_SPACE(sizeof(int))];
 	struct iovec iov = { &byte, 1 };
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
-	};
+	struct msghdr message = { .msg_iov = &iov,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
+				  .msg_controllen = sizeof(control) };
 	int descriptor;
 
 	CHECK_EQ(recvmsg(socket, &message, MSG_CMSG_CLOEXEC), 1);
@@ -251,7 +253,8 @@ TEST(leases_of_a_vfio_device_that_was_closed_do_not_come_back_with_it)
 	vfio_open_ivshmem(&vfio);
 	CHECK(!peek(old, &value));
 	CHECK_EQ(lease_state(session, 1), BAR_LEASE_STATE_SUSPENDED);
-	volatile uint32_t *fresh = lease_map(lease_export(session, &vfio, 2, 6, 1, 0), 1, PROT_READ);
+	volatile uint32_t *fresh =
+		lease_map(lease_export(session, &vfio, 2, 6, 1, 0), 1, PROT_READ);
 
 	CHECK(peek(fresh, &value));
 	CHECK(!peek(old, &value));
@@ -264,7 +267,8 @@ TEST(two_devices_are_two_address_spaces)
 
 	prepare();
 	vfio_open(&edu, "EDU", 0);
-	volatile uint32_t *identity = lease_map(lease_export(session, &edu, 2, 0, 1, 0), 1, PROT_READ);
+	volatile uint32_t *identity =
+		lease_map(lease_export(session, &edu, 2, 0, 1, 0), 1, PROT_READ);
 
 	CHECK_EQ(identity[0], 0x010000ed);
 	CHECK_EQ(lease_revoke_one(session, 1), 1);

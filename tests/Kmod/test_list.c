@@ -125,9 +125,10 @@ TEST(list_refuses_arrays_that_cannot_be_written)
 
 	prepare();
 	lease_export(session, &vfio, 1, 0, 1, 0);
-	struct bar_lease_list request = {
-		.argsz = sizeof(request), .nr_leases = 1, .nr_ranges = 1, .ranges = (uintptr_t)ranges
-	};
+	struct bar_lease_list request = { .argsz = sizeof(request),
+					  .nr_leases = 1,
+					  .nr_ranges = 1,
+					  .ranges = (uintptr_t)ranges };
 
 	CHECK_ERRNO(ioctl(session, BAR_LEASE_LIST, &request), EFAULT);
 	request.leases = (uintptr_t)entries;

@@ -34,10 +34,10 @@ static char *descriptor_path(int fd)
 TEST(a_write_through_a_lease_reaches_the_device_and_other_leases)
 {
 	prepare();
-	volatile uint32_t *one = lease_map(lease_export(session, &vfio, 1, 5, 2, 0), 2,
-					   PROT_READ | PROT_WRITE);
-	volatile uint32_t *other = lease_map(lease_export(session, &vfio, 2, 6, 1, 0), 1,
-					     PROT_READ | PROT_WRITE);
+	volatile uint32_t *one =
+		lease_map(lease_export(session, &vfio, 1, 5, 2, 0), 2, PROT_READ | PROT_WRITE);
+	volatile uint32_t *other =
+		lease_map(lease_export(session, &vfio, 2, 6, 1, 0), 1, PROT_READ | PROT_WRITE);
 
 	one[0] = 0x11111111;
 	one[1024] = 0x22222222;
@@ -79,8 +79,9 @@ TEST(nothing_beyond_the_lease_can_be_mapped)
 	};
 
 	for (unsigned int i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
-		CHECK_ERRNO(mmap(NULL, wrong[i].length, PROT_READ, MAP_SHARED, lease, wrong[i].offset),
-			    EINVAL);
+		CHECK_ERRNO(
+			mmap(NULL, wrong[i].length, PROT_READ, MAP_SHARED, lease, wrong[i].offset),
+			EINVAL);
 }
 
 TEST(a_mapping_cannot_grow)
@@ -163,8 +164,8 @@ TEST(a_lease_cannot_be_opened_again)
 TEST(a_mapping_cannot_be_handed_to_an_iommu)
 {
 	prepare();
-	volatile uint32_t *memory = lease_map(lease_export(session, &vfio, 1, 8, 1, 0), 1,
-					      PROT_READ | PROT_WRITE);
+	volatile uint32_t *memory =
+		lease_map(lease_export(session, &vfio, 1, 8, 1, 0), 1, PROT_READ | PROT_WRITE);
 	struct vfio_iommu_type1_dma_map map = {
 		.argsz = sizeof(map),
 		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
@@ -181,8 +182,8 @@ TEST(a_mapping_cannot_be_handed_to_an_iommu)
 TEST(the_kernel_cannot_pin_pages_of_a_mapping)
 {
 	prepare();
-	volatile uint32_t *memory = lease_map(lease_export(session, &vfio, 1, 8, 1, 0), 1,
-					      PROT_READ | PROT_WRITE);
+	volatile uint32_t *memory =
+		lease_map(lease_export(session, &vfio, 1, 8, 1, 0), 1, PROT_READ | PROT_WRITE);
 	int self = CHECK_OK(open("/proc/self/mem", O_RDWR));
 	char byte = 1;
 

@@ -21,7 +21,7 @@ static const struct call {
 	{ "GET_FD", BAR_LEASE_GET_FD, sizeof(struct bar_lease_get_fd) },
 };
 
-#define EACH_CALL(call) \
+#define EACH_CALL(call)                                                                            \
 	for (const struct call *call = calls; call < calls + sizeof(calls) / sizeof(*calls); call++)
 
 static struct vfio vfio;
@@ -124,7 +124,8 @@ TEST(every_call_refuses_a_larger_struct_that_asks_for_more)
 		for (int i = 0; i < 3; i++) {
 			memset(memory, 0, PAGE);
 			memory[sizes[i] - 1] = 1;
-			if (call_valid(call, memory, sizes[i], call->number) != -1 || errno != E2BIG)
+			if (call_valid(call, memory, sizes[i], call->number) != -1 ||
+			    errno != E2BIG)
 				FAIL("%s with argsz %u: %s", call->name, sizes[i], strerror(errno));
 		}
 	}
@@ -185,9 +186,9 @@ TEST(calls_refuse_memory_that_they_cannot_write_and_do_nothing)
 
 	export_prepare(&export, &vfio, 2, 2, 1, 0);
 	*info = (struct bar_lease_info){ .argsz = sizeof(*info) };
-	*revoke = (struct bar_lease_revoke){
-		.argsz = sizeof(*revoke), .nr_ids = 1, .ids = (uintptr_t)&(uint64_t){ 1 }
-	};
+	*revoke = (struct bar_lease_revoke){ .argsz = sizeof(*revoke),
+					     .nr_ids = 1,
+					     .ids = (uintptr_t) & (uint64_t){ 1 } };
 	memcpy(memory + 1024, &export.request, sizeof(export.request));
 	CHECK_OK(mprotect(memory, 2 * PAGE, PROT_READ));
 
@@ -219,7 +220,8 @@ TEST(every_call_but_export_refuses_any_flag)
 TEST(unknown_calls_are_refused)
 {
 	prepare();
-	CHECK_ERRNO(ioctl(session, _IOWR(BAR_LEASE_IOC_TYPE, 5, struct bar_lease_info), memory), ENOTTY);
+	CHECK_ERRNO(ioctl(session, _IOWR(BAR_LEASE_IOC_TYPE, 5, struct bar_lease_info), memory),
+		    ENOTTY);
 	CHECK_ERRNO(ioctl(session, _IOWR(BAR_LEASE_IOC_TYPE, 255, struct bar_lease_info), memory),
 		    ENOTTY);
 	CHECK_ERRNO(ioctl(session, _IO(BAR_LEASE_IOC_TYPE, 0), memory), ENOTTY);

@@ -87,10 +87,10 @@ TEST(a_shared_range_comes_back_to_the_leases_that_are_left)
 	uint32_t value;
 
 	prepare();
-	volatile uint32_t *one = lease_map(lease_export(session, &vfio, 1, 4, 2, 0), 2,
-					   PROT_READ | PROT_WRITE);
-	volatile uint32_t *other = lease_map(lease_export(session, &vfio, 2, 4, 1, 0), 1,
-					     PROT_READ | PROT_WRITE);
+	volatile uint32_t *one =
+		lease_map(lease_export(session, &vfio, 1, 4, 2, 0), 2, PROT_READ | PROT_WRITE);
+	volatile uint32_t *other =
+		lease_map(lease_export(session, &vfio, 2, 4, 1, 0), 1, PROT_READ | PROT_WRITE);
 
 	one[0] = 77;
 	one[1024] = 78;
@@ -125,7 +125,8 @@ TEST(every_mapping_of_a_lease_ends_however_it_was_made)
 	moved = mremap((void *)second, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
 		       (char *)mmap(NULL, 4 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	CHECK(moved != MAP_FAILED);
-	CHECK(peek(first + 2048, &value) && peek(first + 3072, &value) && peek(moved + 1024, &value));
+	CHECK(peek(first + 2048, &value) && peek(first + 3072, &value) &&
+	      peek(moved + 1024, &value));
 
 	CHECK_EQ(lease_revoke_one(session, 1), 1);
 	for (int i = 0; i < 4; i++) {
@@ -261,7 +262,8 @@ TEST(revoke_refuses_no_ids_and_more_than_it_reports)
 TEST(revoke_refuses_ids_that_cannot_be_read_and_revokes_none)
 {
 	prepare();
-	uint64_t *ids = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t *ids =
+		mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	CHECK_OK(mprotect((char *)ids + PAGE, PAGE, PROT_NONE));
 	leases_touched(0, 2, 1, NULL);

@@ -145,7 +145,7 @@ void export_prepare(struct export *export, struct vfio *vfio, uint64_t id, uint6
 		.bar = vfio->bar,
 		.dmabuf_fd = vfio_dmabuf(vfio, vfio->bar, page * PAGE, pages * PAGE),
 		.nr_ranges = 1,
-		.ranges = (uintptr_t)&export->range,
+		.ranges = (uintptr_t) & export->range,
 	};
 }
 

@@ -42,7 +42,8 @@ static inline volatile uint32_t *vfio_word(struct vfio *vfio, uint64_t page, uin
 int session_open(void);
 
 /* EXPORT's arguments for one range of the device's BAR, and that range's DMABUF. */
-struct export {
+struct export
+{
 	struct bar_lease_export request;
 	struct bar_lease_range range;
 };

@@ -52,8 +52,8 @@ static struct bar_device *bar_device_create(struct pci_dev *pdev)
 	 * An inode of its own: the one that most anonymous files share has a
 	 * mapping that everybody else's VMAs are in.
 	 */
-	device->anchor = anon_inode_create_getfile("[bar_lease]", &bar_anchor_fops, NULL, O_RDWR,
-						   NULL);
+	device->anchor =
+		anon_inode_create_getfile("[bar_lease]", &bar_anchor_fops, NULL, O_RDWR, NULL);
 	if (IS_ERR(device->anchor)) {
 		ret = PTR_ERR(device->anchor);
 		goto err_free_device;

@@ -30,8 +30,7 @@ static void bar_lease_invalidate_mappings(struct dma_buf_attachment *attach)
 	WRITE_ONCE(lease->live, false);
 
 	for (i = 0; i < lease->nr_extents; i++) {
-		bar_device_unmap(lease->device, lease->extents[i].start,
-				 lease->extents[i].length);
+		bar_device_unmap(lease->device, lease->extents[i].start, lease->extents[i].length);
 		atomic64_inc(&lease->session->unmaps);
 	}
 }

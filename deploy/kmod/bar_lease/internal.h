@@ -118,6 +118,8 @@ struct bar_extent {
  * @flags: BAR_LEASE_EXPORT_*
  * @verified: @inner was seen to back these very bus addresses
  * @dropping: @inner has been handed to the device's drops; under revoke_lock
+ * @confirmed: its last revoke saw every insertion end before it unmapped; under
+ *	revoke_lock
  * @vmas: VMAs that map it
  * @lock: protects @revoked, @inserting and @inner
  * @revoked: no page table entry may be inserted any more; never cleared
@@ -143,6 +145,7 @@ struct bar_lease {
 	u32 flags;
 	bool verified;
 	bool dropping;
+	bool confirmed;
 	atomic_t vmas;
 
 	spinlock_t lock; /* revoked, inserting, inner */
@@ -182,7 +185,6 @@ bool bar_lease_begin_insert(struct bar_lease *lease);
 void bar_lease_end_insert(struct bar_lease *lease, pgoff_t pgoff);
 bool bar_lease_is_live(struct bar_lease *lease);
 bool bar_lease_mark_revoked(struct bar_lease *lease);
-bool bar_lease_is_idle(struct bar_lease *lease);
 bool bar_lease_wait_idle(struct bar_lease *lease, unsigned long deadline);
 
 /* inner.c */

@@ -284,7 +284,7 @@ bool bar_lease_mark_revoked(struct bar_lease *lease)
 	return was_live;
 }
 
-bool bar_lease_is_idle(struct bar_lease *lease)
+static bool bar_lease_is_idle(struct bar_lease *lease)
 {
 	bool idle;
 

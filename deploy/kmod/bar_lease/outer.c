@@ -173,8 +173,8 @@ static int bar_lease_mmap(struct dma_buf *outer, struct vm_area_struct *vma)
 		return -EINVAL;
 
 	/* dma-buf has compared end and size; pages, so neither shift can overflow. */
-	ret = bar_lease_locate(lease, (u64)vma->vm_pgoff << PAGE_SHIFT,
-			       vma->vm_end - vma->vm_start, &address);
+	ret = bar_lease_locate(lease, (u64)vma->vm_pgoff << PAGE_SHIFT, vma->vm_end - vma->vm_start,
+			       &address);
 	if (ret)
 		return ret;
 

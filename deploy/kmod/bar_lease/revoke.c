@@ -119,8 +119,8 @@ static bool bar_revoke(struct bar_session *session, struct bar_revocation *revoc
 	lockdep_assert_held(&session->revoke_lock);
 
 	list_for_each_entry(lease, &revocation->leases, revoke_node) {
-		if (!bar_lease_wait_idle(lease, deadline))
-			confirmed = false;
+		lease->confirmed = bar_lease_wait_idle(lease, deadline);
+		confirmed &= lease->confirmed;
 	}
 
 	bar_revoke_unmap(session, revocation);
@@ -139,7 +139,7 @@ static bool bar_revoke(struct bar_session *session, struct bar_revocation *revoc
 	return confirmed;
 }
 
-/* Takes the leases that are idle, or all with @force, out of the table: their ids are free. */
+/* Takes the leases that are confirmed, or all with @force, out of the table: their ids are free. */
 static void bar_revoke_retire(struct bar_session *session, struct bar_revocation *revocation,
 			      bool force)
 {
@@ -147,7 +147,7 @@ static void bar_revoke_retire(struct bar_session *session, struct bar_revocation
 
 	list_for_each_entry_safe(lease, next, &revocation->leases, revoke_node) {
 		list_del_init(&lease->revoke_node);
-		if (!force && !bar_lease_is_idle(lease))
+		if (!force && !lease->confirmed)
 			continue;
 
 		mutex_lock(&session->lock);
