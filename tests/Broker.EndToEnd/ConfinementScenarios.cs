@@ -75,4 +75,14 @@ public sealed class ConfinementScenarios(Machine machine)
         Assert.Equal(Errno.Invalid, await left.RawMapAsync(pages * Machine.Page, offset: firstPage * Machine.Page));
         Assert.Equal(0, await left.RawMapAsync(16 * Machine.Page));
     }
+
+    [Fact]
+    public async Task An_unprivileged_user_can_not_reach_the_admins_socket()
+    {
+        await using ProbeProcess probe = ProbeProcess.Start(Users.Alice);
+        ProbeException refused = await Assert.ThrowsAsync<ProbeException>(() => probe.ConnectAsync(machine.Broker.AdminSocket));
+        Assert.Equal(("RpcException", "Unavailable"), (refused.Error.Type, refused.Error.Status));
+        Assert.Contains(machine.Broker.AdminSocket, refused.Error.Message, StringComparison.Ordinal);
+        Assert.Contains("permission", refused.Error.Message, StringComparison.OrdinalIgnoreCase);
+    }
 }

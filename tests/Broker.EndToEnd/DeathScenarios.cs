@@ -11,7 +11,7 @@ public sealed class DeathScenarios(Machine machine)
     public async Task A_killed_clients_range_can_be_leased_again_within_a_second()
     {
         await using ProbeProcess victim = ProbeProcess.Start(Users.Alice);
-        Client alice = await victim.ConnectAsync(machine.Broker);
+        Client alice = await victim.ConnectAsync(machine.Broker.ClientSocket);
         await alice.AcquireAsync("left");
         await using Client bob = await machine.ConnectAsync(Users.Bob);
         await Assert.ThrowsAsync<ProbeException>(() => bob.AcquireAsync("middle"));

@@ -10,18 +10,20 @@ public sealed class ForeignClientScenarios(Machine machine)
     [Fact]
     public async Task A_client_that_can_not_take_descriptors_is_told_what_to_do()
     {
-        JsonNode error = await Buf.FailAsync(Users.Alice, machine.Broker.ClientSocket, AcquireMethod, """{"device": "board", "window": "left", "access": "ACCESS_READ_WRITE"}""");
-        Assert.Equal("failed_precondition", (string?)error["code"]);
-        Assert.Contains("delivery", (string?)error["message"], StringComparison.OrdinalIgnoreCase);
-        Assert.Contains("DELIVERY_MISSING", error.ToJsonString(), StringComparison.Ordinal);
+        BufError error = await Buf.FailAsync(
+            Users.Alice, machine.Broker.ClientSocket, AcquireMethod, """{"device": "board", "window": "left", "access": "ACCESS_READ_WRITE"}""");
+        Assert.Equal(("failed_precondition", "DELIVERY_MISSING"), (error.Code, error.Reason));
+        Assert.Contains("delivery", error.Message, StringComparison.OrdinalIgnoreCase);
+        Assert.EndsWith(".", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task A_call_without_an_access_is_told_which_there_are()
     {
-        JsonNode error = await Buf.FailAsync(Users.Alice, machine.Broker.ClientSocket, AcquireMethod, """{"device": "board", "window": "left", "delivery": "DELIVERY_IN_BAND"}""");
-        Assert.Equal("invalid_argument", (string?)error["code"]);
-        Assert.Contains("ACCESS_MISSING", error.ToJsonString(), StringComparison.Ordinal);
+        BufError error = await Buf.FailAsync(
+            Users.Alice, machine.Broker.ClientSocket, AcquireMethod, """{"device": "board", "window": "left", "delivery": "DELIVERY_IN_BAND"}""");
+        Assert.Equal(("invalid_argument", "ACCESS_MISSING"), (error.Code, error.Reason));
+        Assert.Contains("ACCESS_READ_ONLY", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -45,13 +47,5 @@ public sealed class ForeignClientScenarios(Machine machine)
         JsonNode held = Assert.Single(answer["leases"]!.AsArray())!;
         Assert.Equal($"{left.Properties.Id}", (string?)held["lease"]!["leaseId"]);
         Assert.Equal((Users.Alice, Users.ClientGroup), ((int)held["holder"]!["uid"]!, (int)held["holder"]!["gid"]!));
-    }
-
-    [Fact]
-    public async Task An_unprivileged_user_can_not_reach_the_admins_socket()
-    {
-        JsonNode error = await Buf.FailAsync(Users.Alice, machine.Broker.AdminSocket, "barbroker.v1.Admin/Revoke", """{"all": true}""");
-        Assert.Equal("unavailable", (string?)error["code"]);
-        Assert.Contains("permission denied", (string?)error["message"], StringComparison.OrdinalIgnoreCase);
     }
 }

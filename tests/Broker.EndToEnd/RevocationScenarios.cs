@@ -75,8 +75,8 @@ public sealed class RevocationScenarios(Machine machine)
     [Fact]
     public async Task Revoking_an_unknown_lease_is_refused()
     {
-        JsonNode error = await Buf.FailAsync(0, machine.Broker.AdminSocket, RevokeMethod, """{"leaseId": "18446744073709551615"}""");
-        Assert.Equal("not_found", (string?)error["code"]);
+        BufError error = await Buf.FailAsync(0, machine.Broker.AdminSocket, RevokeMethod, """{"leaseId": "18446744073709551615"}""");
+        Assert.Equal(("not_found", "LEASE_UNKNOWN"), (error.Code, error.Reason));
     }
 
     [Fact]

@@ -57,9 +57,9 @@ public sealed class SharingScenarios(Machine machine)
         ClientLease left = await alice.AcquireAsync("left");
         await left.MapAsync();
 
-        System.Text.Json.Nodes.JsonNode error = await Buf.FailAsync(
+        BufError error = await Buf.FailAsync(
             Users.Alice, machine.Broker.ClientSocket, "barbroker.v1.Broker/Release", $$"""{"leaseId": "{{left.Properties.Id}}"}""");
-        Assert.Equal("not_found", (string?)error["code"]);
+        Assert.Equal(("not_found", "LEASE_UNKNOWN"), (error.Code, error.Reason));
         Assert.Equal(Machine.Identification, await left.ReadAsync(0));
     }
 }

@@ -115,7 +115,7 @@ internal sealed record ProbeLease(ulong Id, string Device, string? Window, int B
 /// <param name="Reason">The ErrorInfo reason of a failed call.</param>
 internal sealed record ProbeError(string Type, string Message, string? Status, string? Reason);
 
-[JsonSourceGenerationOptions(DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingDefault)]
+[JsonSourceGenerationOptions(DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(ProbeRequest))]
 [JsonSerializable(typeof(ProbeReply))]
 internal sealed partial class ProbeJson : JsonSerializerContext;

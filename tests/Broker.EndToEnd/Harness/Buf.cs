@@ -16,12 +16,13 @@ internal static class Buf
             : throw new InvalidOperationException($"buf curl {method} {request} exited with status {status}: {error}{output}");
     }
 
-    /// <summary>Makes a call that must fail, under a user; the error: code, message and details.</summary>
-    internal static async Task<JsonNode> FailAsync(int user, string socket, string method, string request)
+    /// <summary>Makes a call that the broker must refuse, under a user.</summary>
+    internal static async Task<BufError> FailAsync(int user, string socket, string method, string request)
     {
         (int status, string output, string error) = await RunAsync(Stage.Buf(), socket, method, request, user);
         Assert.True(status != 0, $"buf curl {method} {request} should have failed, but answered {output}");
-        return JsonNode.Parse(error)!;
+        Assert.StartsWith("{", error, StringComparison.Ordinal);
+        return BufError.Parse(error);
     }
 
     /// <summary>The services that the socket offers.</summary>
@@ -49,5 +50,30 @@ internal static class Buf
         Task<string> error = process.StandardError.ReadToEndAsync(limit.Token);
         await process.WaitForExitAsync(limit.Token);
         return (process.ExitCode, await output, await error);
+    }
+}
+
+/// <summary>How a call failed, as buf prints it.</summary>
+internal sealed record BufError(string Code, string Message, string? Reason)
+{
+    internal static BufError Parse(string json)
+    {
+        JsonNode error = JsonNode.Parse(json)!;
+        return new BufError((string)error["code"]!, (string)error["message"]!, ReasonOf(error["details"]?[0]));
+    }
+
+    // google.rpc.ErrorInfo begins with its field 1, the reason: a tag, a length below 128, the text.
+    private static string? ReasonOf(JsonNode? detail)
+    {
+        if (detail is null)
+        {
+            return null;
+        }
+
+        Assert.Equal("google.rpc.ErrorInfo", (string?)detail["type"]);
+        string value = (string)detail["value"]!;
+        byte[] message = Convert.FromBase64String(value.PadRight((value.Length + 3) / 4 * 4, '='));
+        Assert.Equal(0x0a, message[0]);
+        return System.Text.Encoding.ASCII.GetString(message, 2, message[1]);
     }
 }

@@ -66,12 +66,12 @@ public sealed class Machine : IAsyncLifetime
     /// <summary>A new connection to the shared broker, from the user's long-lived probe.</summary>
     internal Task<Client> ConnectAsync(int user)
     {
-        if (!_probes.TryGetValue(user, out ProbeProcess? probe))
+        if (!_probes.TryGetValue(user, out ProbeProcess? probe) || probe.HasEnded)
         {
-            _probes.Add(user, probe = ProbeProcess.Start(user));
+            _probes[user] = probe = ProbeProcess.Start(user);
         }
 
-        return probe.ConnectAsync(Broker);
+        return probe.ConnectAsync(Broker.ClientSocket);
     }
 
     private static string Policy(string runtimeDirectory) => $$"""

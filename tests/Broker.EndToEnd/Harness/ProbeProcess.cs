@@ -18,6 +18,9 @@ internal sealed class ProbeProcess : IAsyncDisposable
         _log = log;
     }
 
+    /// <summary>It crashed or was killed: a scenario's failure, which must not be the next one's.</summary>
+    internal bool HasEnded => _process.HasExited;
+
     internal static ProbeProcess Start(int user)
     {
         Process process = Process.Start(Stage.As(user, Stage.Probe()))!;
@@ -47,9 +50,9 @@ internal sealed class ProbeProcess : IAsyncDisposable
     }
 
     /// <summary>A connection of its own. Its leases end with it.</summary>
-    internal async Task<Client> ConnectAsync(BrokerProcess broker)
+    internal async Task<Client> ConnectAsync(string socket)
     {
-        ProbeReply reply = await AskAsync(new ProbeRequest { Operation = ProbeOperation.Connect, Socket = broker.ClientSocket });
+        ProbeReply reply = await AskAsync(new ProbeRequest { Operation = ProbeOperation.Connect, Socket = socket });
         return new Client(this, (int)reply.Value);
     }
 
