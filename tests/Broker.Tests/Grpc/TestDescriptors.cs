@@ -1,0 +1,51 @@
+using BarBroker.Unix;
+using Microsoft.Win32.SafeHandles;
+
+namespace BarBroker.Tests.Grpc;
+
+/// <summary>Descriptors that are each a file of their own, and a count of those that this process has open on such files.</summary>
+internal static class TestDescriptors
+{
+    private const string Marker = "bar-broker-test-";
+
+    /// <summary>A fresh file, unlinked already.</summary>
+    internal static OwnedDescriptor Create()
+    {
+        string path = Path.Combine(Path.GetTempPath(), Marker + Guid.NewGuid().ToString("N"));
+        SafeFileHandle file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite);
+        File.Delete(path);
+        int descriptor = (int)file.DangerousGetHandle();
+        file.SetHandleAsInvalid();
+        return new OwnedDescriptor(descriptor);
+    }
+
+    /// <summary>How many of this process's descriptors are files with one of <paramref name="inodes"/>.</summary>
+    internal static int CountOpen(IReadOnlySet<ulong> inodes)
+    {
+        int count = 0;
+        foreach (string entry in Directory.GetFiles("/proc/self/fd"))
+        {
+            if (!int.TryParse(Path.GetFileName(entry), out int number))
+            {
+                continue;
+            }
+
+            // Borrowed, not owned.
+            OwnedDescriptor borrowed = new(number);
+            try
+            {
+                count += inodes.Contains(borrowed.GetInode()) ? 1 : 0;
+            }
+            catch (UnixException)
+            {
+                // Closed since the directory was read.
+            }
+            finally
+            {
+                borrowed.SetHandleAsInvalid();
+            }
+        }
+
+        return count;
+    }
+}
