@@ -112,6 +112,11 @@ internal sealed partial class ServerCall : ServerCallContext
             return failed.StatusCode == StatusCode.OK ? RpcStatuses.HandlerFailed : failed.Status;
         }
 
+        if (exception is DescriptorBudgetException)
+        {
+            return new Status(StatusCode.ResourceExhausted, exception.Message);
+        }
+
         // A cancelled call throws all kinds of things on its way out, from the handler and from Kestrel.
         if (_expired)
         {

@@ -7,10 +7,10 @@ internal static class TransportLimits
     internal const int Backlog = 512;
 
     /// <summary>
-    /// Descriptors queued for, or unread by, one peer. More than HTTP/2's 100 streams, so that every call under way may bring one, and fewer
-    /// than the 270 or so with which a default send buffer is full.
+    /// Descriptors queued for, or unread by, one peer. HTTP/2's 100 calls under way may bring one each; the others are an allowance for the
+    /// estimate of what is unread, which a full send buffer of the default size (some 270 messages) puts at 416.
     /// </summary>
-    internal const int MaxDescriptorsPerConnection = 128;
+    internal const int MaxDescriptorsPerConnection = 512;
 
     /// <summary>
     /// The least that the kernel charges for one unread message: its sk_buff with skb_shared_info, above 550 bytes on 64-bit kernels

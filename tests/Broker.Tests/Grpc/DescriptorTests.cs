@@ -3,6 +3,7 @@ using BarBroker.Client;
 using BarBroker.Client.Grpc;
 using BarBroker.Grpc.Reflection.V1;
 using BarBroker.Unix;
+using Xunit;
 
 namespace BarBroker.Tests.Grpc;
 

@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using BarBroker.Client.Grpc;
 using BarBroker.Rpc;
-using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
 
 namespace BarBroker.Tests.Grpc;
 
@@ -10,7 +10,7 @@ internal sealed class TestHost : IAsyncDisposable
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("bar-broker-wire-");
 
-    private TestHost(GrpcServerOptions? limits, int maxConnections, TimeProvider timeProvider, ILoggerFactory loggers)
+    private TestHost(GrpcServerOptions? limits, int maxConnections, TimeProvider timeProvider)
     {
         SocketPath = Path.Combine(_directory.FullName, "test.sock");
         GrpcServerOptions options = new()
@@ -20,19 +20,24 @@ internal sealed class TestHost : IAsyncDisposable
             PrefaceTimeout = limits?.PrefaceTimeout ?? TimeSpan.FromMinutes(1),
             MaxDescriptorsUnderWay = limits?.MaxDescriptorsUnderWay,
         };
-        Server = new GrpcServer(options, loggers, timeProvider);
+        Server = new GrpcServer(options, Log, timeProvider);
     }
 
     internal TestService Service { get; } = new();
 
     internal GrpcServer Server { get; }
 
+    internal TestLog Log { get; } = new();
+
+    /// <summary>The event ids from Warning up that the test expects; any other fails it.</summary>
+    internal HashSet<int> ExpectedEvents { get; } = [];
+
     internal string SocketPath { get; }
 
     internal static async Task<TestHost> StartAsync(
-        GrpcServerOptions? limits = null, int maxConnections = 100, TimeProvider? timeProvider = null, ILoggerFactory? loggers = null)
+        GrpcServerOptions? limits = null, int maxConnections = 100, TimeProvider? timeProvider = null)
     {
-        TestHost host = new(limits, maxConnections, timeProvider ?? TimeProvider.System, loggers ?? NullLoggerFactory.Instance);
+        TestHost host = new(limits, maxConnections, timeProvider ?? TimeProvider.System);
         await host.Server.StartAsync(TestContext.Current.CancellationToken);
         return host;
     }
@@ -43,5 +48,6 @@ internal sealed class TestHost : IAsyncDisposable
     {
         await Server.DisposeAsync();
         _directory.Delete(recursive: true);
+        Assert.DoesNotContain(Log.Entries, entry => !ExpectedEvents.Contains(entry.EventId));
     }
 }
