@@ -52,7 +52,7 @@ internal enum ProbeOperation
     /// <summary>Closes the connection.</summary>
     Disconnect,
 
-    /// <summary>Lists what is granted, as text.</summary>
+    /// <summary>Lists what is granted, as text: a device a line, its windows' names after it.</summary>
     ListDevices,
 
     /// <summary>Takes a lease; answers with its number and properties.</summary>

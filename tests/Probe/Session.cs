@@ -55,7 +55,7 @@ internal sealed class Session : IAsyncDisposable
                 await closing!.DisposeAsync();
                 return new ProbeReply();
             case ProbeOperation.ListDevices:
-                return new ProbeReply { Text = string.Join('\n', await _connections[request.Connection].ListDevicesAsync(CancellationToken.None)) };
+                return new ProbeReply { Text = Describe(await _connections[request.Connection].ListDevicesAsync(CancellationToken.None)) };
             case ProbeOperation.Acquire:
                 return await AcquireAsync(request);
             case ProbeOperation.CountDescriptors:
@@ -106,6 +106,11 @@ internal sealed class Session : IAsyncDisposable
         ProbeLease properties = new(
             lease.Id, lease.Device, lease.Window, lease.Bar, lease.Offset, lease.Length, lease.Access.ToString(), lease.Exclusive, lease.MemoryType.ToString());
         return Number(Keep(_leases, lease)) with { Lease = properties };
+    }
+
+    private static string Describe(IEnumerable<GrantedDevice> devices)
+    {
+        return string.Join('\n', devices.Select(device => $"{device.Name}: {string.Join(' ', device.Windows.Select(window => window.Name))}"));
     }
 
     private static ulong Read(MappedBar mapping, ProbeRequest request) => request.Width switch

@@ -19,9 +19,11 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
     private readonly Process _process;
     private readonly string _directory;
     private readonly ProcessLog _log;
+    private readonly Socket _notifications;
 
-    private BrokerProcess(Process process, string directory, ProcessLog log)
+    private BrokerProcess(Process process, string directory, ProcessLog log, Socket notifications)
     {
+        _notifications = notifications;
         _process = process;
         _directory = directory;
         _log = log;
@@ -49,15 +51,15 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
         }
 
         string notifySocket = Path.Combine(directory, "notify");
-        using Socket notifications = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
+        Socket notifications = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
         notifications.Bind(new UnixDomainSocketEndPoint(notifySocket));
         command.Environment["NOTIFY_SOCKET"] = notifySocket;
 
         Process process = Process.Start(command)!;
-        BrokerProcess broker = new(process, directory, ProcessLog.Follow(process, $"broker-{++LastNumber}"));
+        BrokerProcess broker = new(process, directory, ProcessLog.Follow(process, $"broker-{++LastNumber}"), notifications);
         try
         {
-            await broker.ReadyAsync(notifications);
+            await broker.ReadyAsync();
         }
         catch
         {
@@ -99,14 +101,15 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
         }
 
         _process.Dispose();
+        _notifications.Dispose();
         _log.Dispose();
         Directory.Delete(_directory, recursive: true);
     }
 
-    private async Task ReadyAsync(Socket notifications)
+    private async Task ReadyAsync()
     {
         using CancellationTokenSource limit = new(Patience.Limit);
-        Task ready = HearReadyAsync(notifications, limit.Token);
+        Task ready = HearReadyAsync(_notifications, limit.Token);
         Task ended = _process.WaitForExitAsync(limit.Token);
         await Task.WhenAny(ready, ended);
         if (!ready.IsCompletedSuccessfully)
