@@ -6,6 +6,8 @@ RootCommand root = new("Leases slices of a PCI device's BARs to unprivileged pro
 {
     RunCommand.Create(),
     CheckCommand.Create(),
+    StatusCommand.Create(),
+    DoctorCommand.Create(),
 };
 
 ParseResult parsed = root.Parse(args);

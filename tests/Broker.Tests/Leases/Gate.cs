@@ -5,20 +5,31 @@ namespace BarBroker.Tests.Leases;
 /// <summary>A place where calls stop while it is closed, so that a test can act in between. Open at first.</summary>
 internal sealed class Gate
 {
+    private readonly Lock _lock = new();
     private readonly Channel<TaskCompletionSource> _waiting = Channel.CreateUnbounded<TaskCompletionSource>();
-    private volatile bool _closed;
+    private bool _closed;
 
-    public void Close() => _closed = true;
+    public void Close()
+    {
+        lock (_lock)
+        {
+            _closed = true;
+        }
+    }
 
     /// <summary>Waits until a call has come to the gate; completing the result lets it on.</summary>
-    public async Task<TaskCompletionSource> ArrivalAsync() => await _waiting.Reader.ReadAsync(TestContextToken);
+    public async Task<TaskCompletionSource> ArrivalAsync() => await _waiting.Reader.ReadAsync(Xunit.TestContext.Current.CancellationToken);
 
     /// <summary>Lets on everybody who waits, and all who come.</summary>
     public void Open()
     {
-        _closed = false;
-        while (TryLetOneOn())
+        // Under the lock, as is the decision to wait: nobody can come to wait after the last was let on.
+        lock (_lock)
         {
+            _closed = false;
+            while (TryLetOneOn())
+            {
+            }
         }
     }
 
@@ -32,15 +43,16 @@ internal sealed class Gate
 
     public Task PassAsync()
     {
-        if (!_closed)
+        lock (_lock)
         {
-            return Task.CompletedTask;
+            if (!_closed)
+            {
+                return Task.CompletedTask;
+            }
+
+            TaskCompletionSource call = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            _waiting.Writer.TryWrite(call);
+            return call.Task;
         }
-
-        TaskCompletionSource call = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        _waiting.Writer.TryWrite(call);
-        return call.Task;
     }
-
-    private static CancellationToken TestContextToken => Xunit.TestContext.Current.CancellationToken;
 }

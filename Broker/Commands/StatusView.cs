@@ -1,0 +1,124 @@
+using System.Globalization;
+using BarBroker.V1;
+using Spectre.Console;
+
+namespace BarBroker.Commands;
+
+/// <summary>Draws the state of a broker. Says in letters whatever it says in colour.</summary>
+internal sealed class StatusView(IAnsiConsole output, DateTimeOffset now)
+{
+    private const int WidestMap = 96;
+    private const int PipedWidth = 160;
+
+    private static readonly (Occupancy Occupancy, char Symbol, Color Color, string Meaning)[] Legend =
+    [
+        (Occupancy.Free, '.', Color.Grey, "free"),
+        (Occupancy.Exclusive, '#', Color.Green, "exclusive"),
+        (Occupancy.Shared, '=', Color.Aqua, "shared"),
+        (Occupancy.Changing, '~', Color.Yellow, "changing"),
+        (Occupancy.Quarantined, '!', Color.Red, "quarantined"),
+        (Occupancy.Reserved, 'x', Color.Grey, "never leased"),
+    ];
+
+    public void Render(IReadOnlyList<V1.Device> devices, IReadOnlyList<HeldLease> leases)
+    {
+        if (!output.Profile.Out.IsTerminal)
+        {
+            // Nothing to fit into: a pipe gets whole lines.
+            output.Profile.Width = Math.Max(output.Profile.Width, PipedWidth);
+        }
+
+        foreach (V1.Device device in devices)
+        {
+            HeldLease[] held = [.. leases.Where(held => held.Lease.Device == device.Device_)];
+            RenderDevice(device, held.Length);
+            foreach (Bar bar in device.Bars)
+            {
+                RenderBar(bar, held);
+            }
+
+            if (held.Length > 0)
+            {
+                RenderLeases(held);
+            }
+
+            output.WriteLine();
+        }
+
+        foreach ((_, char symbol, Color color, string meaning) in Legend)
+        {
+            output.Write(symbol.ToString(), new Style(color));
+            output.Write($" {meaning}  ");
+        }
+
+        output.WriteLine();
+    }
+
+    private void RenderDevice(V1.Device device, int leases)
+    {
+        output.Write(device.Device_, new Style(decoration: Decoration.Bold));
+        output.Write($"  {(device.Simulated ? "simulated" : device.Address)}");
+        if (device.State == DeviceState.Gone)
+        {
+            output.Write("  GONE", new Style(Color.Red, decoration: Decoration.Bold));
+        }
+
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {leases} {(leases == 1 ? "lease" : "leases")}"));
+    }
+
+    private void RenderBar(Bar bar, HeldLease[] leases)
+    {
+        string label = $"  BAR {bar.Bar_}  0x{bar.Size:x}";
+        output.Write($"{label,-24}[");
+        foreach (Occupancy cell in OccupancyMap.Of(bar, leases, Math.Clamp(output.Profile.Width - 30, 8, WidestMap)))
+        {
+            (_, char symbol, Color color, _) = Legend.First(entry => entry.Occupancy == cell);
+            output.Write(symbol.ToString(), new Style(color));
+        }
+
+        output.WriteLine("]");
+    }
+
+    private void RenderLeases(HeldLease[] leases)
+    {
+        Table table = new() { Border = TableBorder.None };
+        foreach (string heading in (string[])["  LEASE", "BAR", "RANGE", "WINDOW", "ACCESS", "STATE", "UID", "PID", "SINCE"])
+        {
+            table.AddColumn(new TableColumn(new Text(heading)) { NoWrap = true });
+        }
+
+        foreach (HeldLease held in leases.OrderBy(held => held.Lease.Bar).ThenBy(held => held.Lease.Ranges.FirstOrDefault()?.Offset ?? 0))
+        {
+            Lease lease = held.Lease;
+            table.AddRow(
+                new Text(string.Create(CultureInfo.InvariantCulture, $"  {lease.LeaseId}")),
+                new Text(lease.Bar.ToString(CultureInfo.InvariantCulture)),
+                new Text(string.Join(" ", lease.Ranges.Select(range => $"0x{range.Offset:x}+0x{range.Length:x}"))),
+                new Text(lease.Window.Length > 0 ? lease.Window : "-"),
+                new Text($"{(lease.Access == Access.ReadWrite ? "rw" : "ro")} {(lease.Exclusive ? "exclusive" : "shared")}"),
+                Describe(held.State),
+                new Text(held.Holder.Uid.ToString(CultureInfo.InvariantCulture)),
+                new Text(held.Holder.Pid.ToString(CultureInfo.InvariantCulture)),
+                new Text(DescribeAge(now - held.AcquireTime.ToDateTimeOffset())));
+        }
+
+        output.Write(table);
+    }
+
+    private static Text Describe(LeaseState state) => state switch
+    {
+        LeaseState.Active => new Text("active"),
+        LeaseState.Ending => new Text("ending", new Style(Color.Yellow)),
+        LeaseState.Quarantined => new Text("QUARANTINED", new Style(Color.Red)),
+        _ => new Text("being made", new Style(Color.Yellow)),
+    };
+
+    private static string DescribeAge(TimeSpan age) => age switch
+    {
+        { TotalSeconds: < 1 } => "now",
+        { TotalMinutes: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{age.Seconds} s"),
+        { TotalHours: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{age.Minutes} min"),
+        { TotalDays: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{age.Hours} h {age.Minutes} min"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"{(int)age.TotalDays} d {age.Hours} h"),
+    };
+}

@@ -1,0 +1,80 @@
+using BarBroker.Commands;
+using BarBroker.V1;
+using Google.Protobuf.WellKnownTypes;
+using Spectre.Console;
+using Xunit;
+
+namespace BarBroker.Tests.Commands;
+
+public sealed class StatusViewTests
+{
+    private static readonly DateTimeOffset Now = new(2026, 1, 2, 3, 4, 5, TimeSpan.Zero);
+
+    [Fact]
+    public void Through_a_pipe_it_is_plain_text_in_whole_lines()
+    {
+        Device device = new()
+        {
+            Device_ = "nvme0",
+            Address = "0000:01:00.0",
+            State = DeviceState.Gone,
+            Bars = { new Bar { Bar_ = 0, Size = 0x10000, Reserved = { new V1.Range { Offset = 0xf000, Length = 0x1000 } } } },
+        };
+
+        string[] lines = Render([device], [Held(7, 0, 0x2000, LeaseState.Active, exclusive: true), Held(8, 0x4000, 0x1000, LeaseState.Quarantined, exclusive: true)]);
+
+        Assert.Equal("nvme0  0000:01:00.0  GONE  2 leases", lines[0]);
+        Assert.Equal("  BAR 0  0x10000        [##..!..........x]", lines[1]);
+        Assert.Equal("7 0 0x0+0x2000 doorbell rw exclusive active 1000 42 3 min", Words(lines[3]));
+        Assert.Equal("8 0 0x4000+0x1000 doorbell rw exclusive QUARANTINED 1000 42 3 min", Words(lines[4]));
+        Assert.DoesNotContain(lines, line => line.Contains('\u001b', StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void What_is_held_shows_however_small_it_is()
+    {
+        Bar bar = new() { Bar_ = 2, Size = 1UL << 40 };
+
+        Occupancy[] map = OccupancyMap.Of(bar, [Held(1, (1UL << 40) - 0x1000, 0x1000, LeaseState.Active, exclusive: false, bar: 2)], 64);
+
+        Assert.Equal(64, map.Length);
+        Assert.Equal(Occupancy.Shared, map[63]);
+        Assert.All(map[..63], cell => Assert.Equal(Occupancy.Free, cell));
+    }
+
+    [Fact]
+    public void A_quarantine_is_not_hidden_by_what_shares_its_cell()
+    {
+        Bar bar = new() { Bar_ = 0, Size = 0x100000 };
+        HeldLease[] leases = [Held(1, 0, 0x1000, LeaseState.Quarantined, exclusive: true), Held(2, 0x1000, 0x1000, LeaseState.Active, exclusive: true)];
+
+        Assert.Equal(Occupancy.Quarantined, OccupancyMap.Of(bar, leases, 8)[0]);
+    }
+
+    private static HeldLease Held(ulong id, ulong offset, ulong length, LeaseState state, bool exclusive, uint bar = 0) => new()
+    {
+        Lease = new Lease
+        {
+            LeaseId = id,
+            Device = "nvme0",
+            Window = "doorbell",
+            Bar = bar,
+            Ranges = { new V1.Range { Offset = offset, Length = length } },
+            Access = Access.ReadWrite,
+            Exclusive = exclusive,
+        },
+        Holder = new Holder { Uid = 1000, Gid = 1000, Pid = 42 },
+        State = state,
+        AcquireTime = Timestamp.FromDateTimeOffset(Now - TimeSpan.FromMinutes(3)),
+    };
+
+    private static string[] Render(Device[] devices, HeldLease[] leases)
+    {
+        using StringWriter text = new();
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, ColorSystem = ColorSystemSupport.NoColors, Out = new AnsiConsoleOutput(text) });
+        new StatusView(console, Now).Render(devices, leases);
+        return text.ToString().Split('\n');
+    }
+
+    private static string Words(string line) => string.Join(' ', line.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+}

@@ -1,0 +1,80 @@
+using System.Collections.Immutable;
+using BarBroker.Devices;
+using BarBroker.Hosting;
+using BarBroker.Policy;
+using BarBroker.Tests.Leases;
+using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
+
+namespace BarBroker.Tests.Hosting;
+
+public sealed class DeviceOpenerTests
+{
+    private static readonly ImmutableArray<BarGeometry> Bars = [new BarGeometry(0, 0x4000, [Ranges.Of(0, 2, 1)])];
+
+    [Fact]
+    public void A_window_on_the_MSI_X_table_or_past_the_BAR_stops_the_start_and_is_named()
+    {
+        PolicyException exception = Assert.Throws<PolicyException>(() => Check("""
+            { "devices": { "nvme0": { "address": "0000:01:00.0", "windows": {
+              "good": { "bar": 0, "offset": 0, "length": "8KiB" },
+              "table": { "bar": 0, "offset": "4KiB", "length": "8KiB" },
+              "beyond": { "bar": 0, "offset": "12KiB", "length": "8KiB" },
+              "nowhere": { "bar": 4, "offset": 0, "length": "4KiB" } } } } }
+            """));
+
+        Assert.Equal(
+            [
+                "policy.json:3:3: devices.nvme0.windows.table: BAR 0 0x1000+0x2000 touches the device's MSI-X table or pending bits at BAR 0 0x2000+0x1000, which are never leased: end before 0x2000 or begin at 0x3000.",
+                "policy.json:4:3: devices.nvme0.windows.beyond: BAR 0 0x3000+0x2000 ends at 0x5000, beyond the BAR's size, 0x4000.",
+                "policy.json:5:3: devices.nvme0.windows.nowhere: the device has no BAR 4: those that can be mapped are 0.",
+            ],
+            exception.Errors.Select(error => error.ToString()));
+    }
+
+    [Fact]
+    public void An_area_may_cover_what_is_never_leased_but_not_go_past_the_BAR()
+    {
+        const string Policy = """
+            { "devices": { "nvme0": { "address": "0000:01:00.0" } },
+              "grants": [ { "uid": 1, "device": "nvme0", "access": "read-only", "areas": [ { "bar": 0, "offset": 0, "length": "LENGTH" } ] } ] }
+            """;
+
+        Check(Policy.Replace("LENGTH", "16KiB", StringComparison.Ordinal));
+        PolicyException exception = Assert.Throws<PolicyException>(() => Check(Policy.Replace("LENGTH", "20KiB", StringComparison.Ordinal)));
+
+        Assert.Equal("grants[0].areas[0]", Assert.Single(exception.Errors).KeyPath);
+    }
+
+    [Fact]
+    public async Task A_simulated_device_is_opened_as_the_policy_describes_it()
+    {
+        await using DeviceOpener opener = new(NullLoggerFactory.Instance, TimeProvider.System);
+        BrokerPolicy policy = Read("""{ "devices": { "sim0": { "simulated": { "bars": { "2": "1MiB" } } } } }""");
+
+        IBarDevice device = Assert.Single(await opener.OpenAsync(policy, "policy.json"));
+
+        Assert.Equal(("sim0", null), (device.Name, device.Address));
+        Assert.Equal([(2, 0x100000UL)], device.Bars.Select(bar => (bar.Index, bar.Size)));
+    }
+
+    [Fact]
+    public async Task A_function_that_is_not_there_stops_the_start_at_its_line()
+    {
+        await using DeviceOpener opener = new(NullLoggerFactory.Instance, TimeProvider.System);
+        BrokerPolicy policy = Read("""{ "devices": { "nvme0": { "address": "fffe:ff:1f.7" } } }""");
+
+        StartException exception = await Assert.ThrowsAsync<StartException>(() => opener.OpenAsync(policy, "policy.json"));
+
+        Assert.StartsWith("policy.json:1:38: devices.nvme0.address: Device 'nvme0': ", exception.Message, StringComparison.Ordinal);
+    }
+
+    private static void Check(string policy)
+    {
+        PolicyErrors errors = new("policy.json");
+        DeviceOpener.CheckGeometry(Read(policy).Devices.Single(), Bars, errors);
+        errors.ThrowIfAny();
+    }
+
+    private static BrokerPolicy Read(string policy) => PolicyReader.Read(System.Text.Encoding.UTF8.GetBytes(policy), "policy.json");
+}
