@@ -25,6 +25,12 @@ internal static class GrpcLimits
     internal static readonly TimeSpan PrefaceTimeout = TimeSpan.FromSeconds(5);
 
     /// <summary>
+    /// For ever. Not <see cref="Timeout.InfiniteTimeSpan"/>: Kestrel adds that to its clock as nanoseconds, which overflows, and closes every
+    /// connection that has no call under way at its next heartbeat, within a second.
+    /// </summary>
+    internal static readonly TimeSpan KeepAliveTimeout = TimeSpan.FromDays(36_500);
+
+    /// <summary>
     /// Descriptors on their way to clients: half of RLIMIT_NOFILE, the kernel's limit for those in flight, which leaves the other half of
     /// the table to connections and devices.
     /// </summary>

@@ -108,7 +108,7 @@ public sealed class GrpcServer : IAsyncDisposable
 
         // A lease lives as long as its connection, so nothing may end a quiet one: death is known from the socket and the pidfd, and a
         // ping would kill a client that sits in a debugger. Pings are off unless asked for.
-        kestrel.Limits.KeepAliveTimeout = Timeout.InfiniteTimeSpan;
+        kestrel.Limits.KeepAliveTimeout = GrpcLimits.KeepAliveTimeout;
         kestrel.Limits.MinRequestBodyDataRate = null;
         kestrel.Limits.MinResponseDataRate = null;
 

@@ -8,7 +8,8 @@
  * Every struct starts with argsz (its size as the caller knows it, in bytes)
  * and flags. A caller with a smaller argsz than this version's struct is
  * refused with EINVAL; a larger one is accepted when the bytes beyond are
- * zero, else E2BIG. Unknown flag bits are EINVAL, always. Reserved fields
+ * zero and it is no more than a page, else E2BIG. The size within an ioctl's
+ * number doesn't matter. Unknown flag bits are EINVAL, always. Reserved fields
  * must be zero.
  */
 #ifndef _UAPI_LINUX_BAR_LEASE_H
@@ -124,11 +125,11 @@ struct bar_lease_export {
  *
  * EAGAIN	the device is suspended (memory decode off, in reset, D3); try later
  * EBADF	dmabuf_fd is no open descriptor
- * EEXIST	lease_id is live in this session
+ * EEXIST	lease_id is live in this session, or revoked and not confirmed
  * EFAULT	a pointer can't be read or written
  * EINVAL	a size, flag, range, BAR or descriptor that can't be right
+ * EMFILE, ENFILE, ENOMEM
  * ENODEV	there is no such PCI function, or vfio-pci doesn't drive it
- * ENOMEM
  * EOPNOTSUPP	the memory type can't be had
  */
 #define BAR_LEASE_EXPORT	_IOWR(BAR_LEASE_IOC_TYPE, 1, struct bar_lease_export)
@@ -157,9 +158,9 @@ struct bar_lease_revoke {
  * idempotent, and nr_revoked tells.
  *
  * EFAULT, EINVAL, ENOMEM	nothing was revoked
- * ETIMEDOUT	the leases are marked revoked, but it could not be confirmed in
- *		bounded time that every access has ended: don't lease these
- *		ranges again until a repeated call returns 0
+ * ETIMEDOUT	the leases are marked revoked (nr_revoked is set), but it could
+ *		not be confirmed in bounded time that every access has ended:
+ *		don't lease these ranges again until a repeated call returns 0
  */
 #define BAR_LEASE_REVOKE	_IOWR(BAR_LEASE_IOC_TYPE, 2, struct bar_lease_revoke)
 

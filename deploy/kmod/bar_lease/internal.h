@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _BAR_LEASE_INTERNAL_H
+#define _BAR_LEASE_INTERNAL_H
+
+#include <linux/atomic.h>
+#include <linux/bar_lease.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/llist.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+struct dma_buf;
+struct dma_buf_attachment;
+struct file;
+
+/* Ranges of one lease. Everything below is written for any number. */
+#define BAR_MAX_RANGES 1
+
+/*
+ * VMAs that may map one lease. A revoke visits each of them while it holds up
+ * its caller, so their number bounds what one client can cost. Far more than
+ * honest use needs, far less than a process may have (65,530).
+ */
+#define BAR_MAX_VMAS 1024
+
+/* How long one REVOKE waits for page faults that are under way, in jiffies. */
+#define BAR_REVOKE_TIMEOUT (1 * HZ)
+
+/*
+ * A device's address space: BAR << 56 | offset. No BAR is that large, and the
+ * highest address still fits a page offset (unsigned long) and a loff_t.
+ */
+#define BAR_SPACE_SHIFT 56
+#define BAR_SPACE_END	((u64)PCI_STD_NUM_BARS << BAR_SPACE_SHIFT)
+
+/**
+ * struct bar_device - a PCI function with at least one lease
+ * @kref: held by leases and by a pending @drop_work
+ * @node: in the list of devices
+ * @pdev: the function, a reference
+ * @anchor: anonymous-inode file whose mapping is the device's address space;
+ *	every lease's DMABUF file uses it as its own f_mapping, so that one
+ *	unmapping reaches every VMA over a range, whoever holds it
+ * @live_leases: leases, of all sessions, that are not marked revoked
+ * @drops: leases whose vfio-pci DMABUF is to be let go of
+ * @drop_work: does that; letting go takes VFIO's memory_lock, which a reset can
+ *	hold for long, and no caller of REVOKE should wait for it
+ */
+struct bar_device {
+	struct kref kref;
+	struct list_head node;
+	struct pci_dev *pdev;
+	struct file *anchor;
+	atomic_t live_leases;
+	struct llist_head drops;
+	struct work_struct drop_work;
+};
+
+/**
+ * struct bar_session - an open of /dev/bar_lease
+ * @kref: held by the file and by each lease, for its counters
+ * @revoke_lock: serialises revokes, so that a second REVOKE of a lease can't
+ *	return before the first has ended every access; outside @lock
+ * @lock: protects @leases and the two sums; no user memory is touched under it
+ * @leases: struct bar_lease by id; one reference to the lease's DMABUF each
+ * @nr_leases: entries in @leases, not counting reserved ones
+ * @nr_ranges: their ranges in all
+ *
+ * The counters are what BAR_LEASE_GET_INFO reports.
+ */
+struct bar_session {
+	struct kref kref;
+	struct mutex revoke_lock; /* one revoke at a time */
+	struct mutex lock; /* table and sums */
+	struct xarray leases;
+	u32 nr_leases;
+	u32 nr_ranges;
+
+	atomic64_t leases_live;
+	atomic64_t exports;
+	atomic64_t revoke_calls;
+	atomic64_t leases_revoked;
+	atomic64_t faults;
+	atomic64_t unmaps;
+};
+
+/**
+ * struct bar_extent - one range of a lease
+ * @lease: whose
+ * @node: in a revoke's list of extents, under the session's revoke_lock
+ * @start: in the device's address space
+ * @length: bytes
+ * @pfn: its first page frame
+ */
+struct bar_extent {
+	struct bar_lease *lease;
+	struct list_head node;
+	u64 start;
+	u64 length;
+	unsigned long pfn;
+};
+
+/**
+ * struct bar_lease - a hold on ranges of a BAR, backed by one DMABUF of ours
+ * @kref: held by @outer until its release, and by the drop of @inner
+ * @session: the session that made it, a reference
+ * @device: its device, a reference
+ * @outer: the DMABUF that clients map. The session's table holds the
+ *	reference; without one, a lease must not follow this pointer
+ * @revoke_node: in a revoke's list of leases, under the session's revoke_lock
+ * @drop_node: in the device's drops
+ * @id: name in the session
+ * @bar: base address register
+ * @flags: BAR_LEASE_EXPORT_*
+ * @verified: @inner was seen to back these very bus addresses
+ * @dropping: @inner has been handed to the device's drops; under revoke_lock
+ * @confirmed: its last revoke saw every insertion end before it unmapped; under
+ *	revoke_lock
+ * @vmas: VMAs that map it
+ * @lock: protects @revoked, @inserting and @inner
+ * @revoked: no page table entry may be inserted any more; never cleared
+ * @inserting: page faults between their look at @revoked and the end of their
+ *	insertion
+ * @inner: vfio-pci's DMABUF, a reference; NULL once dropped
+ * @attach: our attachment to @inner, NULL once dropped; under inner->resv
+ * @live: @inner was reachable when last asked and hasn't been invalidated
+ *	since; under inner->resv
+ * @size: bytes in all
+ * @nr_extents: entries in @extents
+ * @extents: the ranges, in the order in which @outer presents them
+ */
+struct bar_lease {
+	struct kref kref;
+	struct bar_session *session;
+	struct bar_device *device;
+	struct dma_buf *outer;
+	struct list_head revoke_node;
+	struct llist_node drop_node;
+	u64 id;
+	u32 bar;
+	u32 flags;
+	bool verified;
+	bool dropping;
+	bool confirmed;
+	atomic_t vmas;
+
+	spinlock_t lock; /* revoked, inserting, inner */
+	bool revoked;
+	unsigned int inserting;
+	struct dma_buf *inner;
+
+	struct dma_buf_attachment *attach;
+	bool live;
+
+	u64 size;
+	unsigned int nr_extents;
+	struct bar_extent extents[] __counted_by(nr_extents);
+};
+
+/* session.c */
+struct bar_session *bar_session_create(void);
+void bar_session_close(struct bar_session *session);
+void bar_session_put(struct bar_session *session);
+long bar_session_get_info(struct bar_session *session, void __user *arg);
+long bar_session_export(struct bar_session *session, void __user *arg);
+long bar_session_list(struct bar_session *session, void __user *arg);
+long bar_session_get_fd(struct bar_session *session, void __user *arg);
+int bar_request_copy(void *request, size_t size, const void __user *arg);
+
+/* revoke.c */
+long bar_session_revoke(struct bar_session *session, void __user *arg);
+void bar_session_revoke_all(struct bar_session *session);
+
+/* lease.c */
+struct bar_lease *bar_lease_create(struct bar_session *session,
+				   const struct bar_lease_export *request,
+				   const struct bar_lease_range *ranges);
+void bar_lease_discard(struct bar_lease *lease);
+void bar_lease_put(struct bar_lease *lease);
+bool bar_lease_begin_insert(struct bar_lease *lease);
+void bar_lease_end_insert(struct bar_lease *lease, pgoff_t pgoff);
+bool bar_lease_is_live(struct bar_lease *lease);
+bool bar_lease_mark_revoked(struct bar_lease *lease);
+bool bar_lease_wait_idle(struct bar_lease *lease, unsigned long deadline);
+
+/* inner.c */
+int bar_lease_import(struct bar_lease *lease, int fd);
+void bar_lease_unimport(struct bar_lease *lease);
+struct dma_buf *bar_lease_get_inner(struct bar_lease *lease);
+int bar_lease_probe(struct bar_lease *lease);
+u32 bar_lease_state(struct bar_lease *lease);
+void bar_lease_drop_inner(struct bar_lease *lease);
+
+/* outer.c */
+int bar_lease_export_outer(struct bar_lease *lease);
+
+/* device.c */
+struct bar_device *bar_device_get(struct pci_dev *pdev);
+void bar_device_put(struct bar_device *device);
+void bar_device_unmap(struct bar_device *device, u64 start, u64 length);
+void bar_device_flush_writes(struct bar_device *device);
+void bar_device_queue_drop(struct bar_device *device, struct bar_lease *lease);
+int bar_device_init(void);
+void bar_device_exit(void);
+
+#endif /* _BAR_LEASE_INTERNAL_H */

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bar_lease: leases on ranges of a PCI function's BARs, mappable and revocable.
+ *
+ * The module imports vfio-pci's DMABUF of a range and exports one of its own,
+ * which processes can map and which REVOKE takes back from all of them. See
+ * README.md for lifetimes, lock order and why no access survives a revoke.
+ */
+#include <linux/build_bug.h>
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+
+#include "internal.h"
+
+static int bar_lease_open(struct inode *inode, struct file *file)
+{
+	struct bar_session *session = bar_session_create();
+
+	if (IS_ERR(session))
+		return PTR_ERR(session);
+
+	/* The file owns the session from here on. */
+	file->private_data = session;
+	return nonseekable_open(inode, file);
+}
+
+static int bar_lease_close(struct inode *inode, struct file *file)
+{
+	bar_session_close(file->private_data);
+	return 0;
+}
+
+static long bar_lease_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct bar_session *session = file->private_data;
+	void __user *request = (void __user *)arg;
+
+	/*
+	 * The size in the number is the caller's idea of the struct; argsz says
+	 * it as well and is what counts. Leaving it out here lets a program
+	 * that was built with a later, larger struct call this version.
+	 */
+	switch (cmd & ~IOCSIZE_MASK) {
+	case BAR_LEASE_GET_INFO & ~IOCSIZE_MASK:
+		return bar_session_get_info(session, request);
+	case BAR_LEASE_EXPORT & ~IOCSIZE_MASK:
+		return bar_session_export(session, request);
+	case BAR_LEASE_REVOKE & ~IOCSIZE_MASK:
+		return bar_session_revoke(session, request);
+	case BAR_LEASE_LIST & ~IOCSIZE_MASK:
+		return bar_session_list(session, request);
+	case BAR_LEASE_GET_FD & ~IOCSIZE_MASK:
+		return bar_session_get_fd(session, request);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static const struct file_operations bar_lease_fops = {
+	.owner = THIS_MODULE,
+	.open = bar_lease_open,
+	.release = bar_lease_close,
+	.unlocked_ioctl = bar_lease_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+static struct miscdevice bar_lease_misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "bar_lease",
+	.fops = &bar_lease_fops,
+	.mode = 0600,
+};
+
+static int __init bar_lease_init(void)
+{
+	int ret;
+
+	/* The address space and the lease ids each need all of an unsigned long. */
+	BUILD_BUG_ON(sizeof(unsigned long) < sizeof(u64));
+
+	ret = bar_device_init();
+	if (ret)
+		return ret;
+
+	ret = misc_register(&bar_lease_misc);
+	if (ret)
+		goto err_device;
+
+	return 0;
+
+err_device:
+	bar_device_exit();
+	return ret;
+}
+
+static void __exit bar_lease_exit(void)
+{
+	misc_deregister(&bar_lease_misc);
+	bar_device_exit();
+}
+
+module_init(bar_lease_init);
+module_exit(bar_lease_exit);
+
+MODULE_DESCRIPTION("Revocable leases on ranges of PCI BARs");
+MODULE_AUTHOR("BAR Broker contributors");
+MODULE_LICENSE("GPL");
+MODULE_IMPORT_NS("DMA_BUF");

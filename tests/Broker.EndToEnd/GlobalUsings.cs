@@ -1,0 +1,2 @@
+global using BarBroker.EndToEnd.Harness;
+global using Xunit;

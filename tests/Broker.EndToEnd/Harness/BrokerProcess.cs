@@ -1,0 +1,136 @@
+using System.Diagnostics;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace BarBroker.EndToEnd.Harness;
+
+/// <summary>A running <c>bar-broker</c>, as root, on a runtime directory of its own.</summary>
+internal sealed partial class BrokerProcess : IAsyncDisposable
+{
+    private const UnixFileMode OpenToAll =
+        UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute
+        | UnixFileMode.OtherRead | UnixFileMode.OtherExecute;
+
+    private const int Terminate = 15;
+
+    private static int LastNumber;
+
+    private readonly Process _process;
+    private readonly string _directory;
+    private readonly ProcessLog _log;
+    private readonly Socket _notifications;
+
+    private BrokerProcess(Process process, string directory, ProcessLog log, Socket notifications)
+    {
+        _notifications = notifications;
+        _process = process;
+        _directory = directory;
+        _log = log;
+    }
+
+    internal int ProcessId => _process.Id;
+
+    internal string ClientSocket => Path.Combine(_directory, "run", "broker.sock");
+
+    internal string AdminSocket => Path.Combine(_directory, "run", "admin.sock");
+
+    /// <summary>Returns once it says that it serves, as it would to systemd (sd_notify(3)).</summary>
+    /// <param name="policy">Makes the policy's text for a runtime directory.</param>
+    internal static async Task<BrokerProcess> StartAsync(Func<string, string> policy)
+    {
+        string directory = Directory.CreateTempSubdirectory("bar-broker-e2e-").FullName;
+        File.SetUnixFileMode(directory, OpenToAll);
+        string configuration = Path.Combine(directory, "policy.json");
+        await File.WriteAllTextAsync(configuration, policy(Path.Combine(directory, "run")));
+
+        ProcessStartInfo command = Stage.Broker();
+        foreach (string argument in (string[])["run", "--config", configuration])
+        {
+            command.ArgumentList.Add(argument);
+        }
+
+        string notifySocket = Path.Combine(directory, "notify");
+        Socket notifications = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
+        notifications.Bind(new UnixDomainSocketEndPoint(notifySocket));
+        command.Environment["NOTIFY_SOCKET"] = notifySocket;
+
+        Process process = Process.Start(command)!;
+        BrokerProcess broker = new(process, directory, ProcessLog.Follow(process, $"broker-{++LastNumber}"), notifications);
+        try
+        {
+            await broker.ReadyAsync();
+        }
+        catch
+        {
+            await broker.DisposeAsync();
+            throw;
+        }
+
+        return broker;
+    }
+
+    /// <summary>How many descriptors it has open.</summary>
+    internal int CountDescriptors() => Directory.GetFileSystemEntries($"/proc/{ProcessId}/fd").Length;
+
+    /// <summary>SIGTERM. Returns its exit status.</summary>
+    internal async Task<int> StopAsync()
+    {
+        if (Signal(ProcessId, Terminate) != 0)
+        {
+            throw new InvalidOperationException($"kill: errno {Marshal.GetLastPInvokeError()}");
+        }
+
+        using CancellationTokenSource limit = new(Patience.Limit);
+        await _process.WaitForExitAsync(limit.Token);
+        return _process.ExitCode;
+    }
+
+    /// <summary>SIGKILL. Returns when it is gone.</summary>
+    internal async Task KillAsync()
+    {
+        _process.Kill();
+        await _process.WaitForExitAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+        {
+            await KillAsync();
+        }
+
+        _process.Dispose();
+        _notifications.Dispose();
+        _log.Dispose();
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    private async Task ReadyAsync()
+    {
+        using CancellationTokenSource limit = new(Patience.Limit);
+        Task ready = HearReadyAsync(_notifications, limit.Token);
+        Task ended = _process.WaitForExitAsync(limit.Token);
+        await Task.WhenAny(ready, ended);
+        if (!ready.IsCompletedSuccessfully)
+        {
+            string what = _process.HasExited ? $"exited with status {_process.ExitCode}" : "does not say that it serves";
+            throw new InvalidOperationException($"The broker {what}.\n{_log}", ready.Exception);
+        }
+    }
+
+    private static async Task HearReadyAsync(Socket notifications, CancellationToken cancellationToken)
+    {
+        byte[] message = new byte[1024];
+        string text;
+        do
+        {
+            int length = await notifications.ReceiveAsync(message, cancellationToken);
+            text = Encoding.UTF8.GetString(message, 0, length);
+        }
+        while (!text.Split('\n').Contains("READY=1"));
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
+    private static partial int Signal(int process, int signal);
+}

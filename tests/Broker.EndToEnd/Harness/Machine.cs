@@ -1,0 +1,123 @@
+namespace BarBroker.EndToEnd.Harness;
+
+/// <summary>
+/// What all scenarios share: a broker with one policy, and a probe per user. On the simulated device, or in the virtual
+/// machine on real ones when BAR_BROKER_VM_IVSHMEM, _EDU and _NVME name them.
+/// </summary>
+public sealed class Machine : IAsyncLifetime
+{
+    /// <summary>The device that every scenario has: plain memory, with an identification in every page.</summary>
+    internal const string Board = "board";
+
+    /// <summary>Its BAR that is leased.</summary>
+    internal const int BoardBar = 2;
+
+    /// <summary>The identification: on the simulated device its own, in the virtual machine written to the backing file before the boot.</summary>
+    internal const uint Identification = 0x00b12b0c;
+
+    /// <summary>Where every page has its number.</summary>
+    internal const ulong PageNumberRegister = 4;
+
+    /// <summary>The area of free ranges, which Alice and Bob may lease read-write.</summary>
+    internal const ulong AreaOffset = 0x80000;
+
+    internal const ulong AreaLength = 0x80000;
+
+    internal const ulong Page = 4096;
+
+    private readonly Dictionary<int, ProbeProcess> _probes = [];
+    private BrokerProcess? _broker;
+
+    /// <summary>The broker that scenarios share. One that ends it restarts it.</summary>
+    internal BrokerProcess Broker => _broker!;
+
+    /// <summary>The device is a real one, behind VFIO and the kernel module.</summary>
+    internal static bool IsReal => IvshmemAddress is not null;
+
+    /// <summary>Bytes of <see cref="BoardBar"/>.</summary>
+    internal static ulong BoardSize => IsReal ? 64UL << 20 : 1UL << 20;
+
+    private static string? IvshmemAddress => Environment.GetEnvironmentVariable("BAR_BROKER_VM_IVSHMEM");
+
+    /// <inheritdoc/>
+    public async ValueTask InitializeAsync() => _broker = await BrokerProcess.StartAsync(Policy);
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        foreach (ProbeProcess probe in _probes.Values)
+        {
+            await probe.DisposeAsync();
+        }
+
+        if (_broker is not null)
+        {
+            await _broker.DisposeAsync();
+        }
+    }
+
+    /// <summary>A new broker, after a scenario that ended the shared one: which had the devices until then.</summary>
+    internal async Task RestartBrokerAsync()
+    {
+        await Broker.DisposeAsync();
+        _broker = await BrokerProcess.StartAsync(Policy);
+    }
+
+    /// <summary>A new connection to the shared broker, from the user's long-lived probe.</summary>
+    internal Task<Client> ConnectAsync(int user)
+    {
+        if (!_probes.TryGetValue(user, out ProbeProcess? probe) || probe.HasEnded)
+        {
+            _probes[user] = probe = ProbeProcess.Start(user);
+        }
+
+        return probe.ConnectAsync(Broker.ClientSocket);
+    }
+
+    private static string Policy(string runtimeDirectory) => $$"""
+        {
+          "runtimeDirectory": "{{runtimeDirectory}}",
+          "clientGroup": "{{Users.ClientGroup}}",
+          "devices": {
+            "{{Board}}": {
+              {{(IsReal ? $"\"address\": \"{IvshmemAddress}\"" : $"\"simulated\": {{ \"bars\": {{ \"{BoardBar}\": {BoardSize} }} }}")}},
+              "windows": {
+                "left":   { "bar": {{BoardBar}}, "offset": 0, "length": "64KiB" },
+                "right":  { "bar": {{BoardBar}}, "offset": "64KiB", "length": "64KiB" },
+                "middle": { "bar": {{BoardBar}}, "offset": "0xf000", "length": "8KiB" },
+                "status": { "bar": {{BoardBar}}, "offset": "0x30000", "length": "4KiB" },
+                "vault":  { "bar": {{BoardBar}}, "offset": "0x40000", "length": "4KiB" },
+              },
+            },
+            {{(IsReal ? RealDevices : string.Empty)}}
+          },
+          "grants": [
+            { "uid": {{Users.Alice}}, "device": "{{Board}}", "windows": ["left"], "access": "read-write" },
+            { "uid": {{Users.Bob}}, "device": "{{Board}}", "windows": ["right", "middle"], "access": "read-write" },
+            { "uid": {{Users.Alice}}, "device": "{{Board}}", "windows": ["status"], "access": "read-only" },
+            { "uid": {{Users.Carol}}, "device": "{{Board}}", "windows": ["vault"], "access": "read-write" },
+            { "uid": {{Users.Alice}}, "device": "{{Board}}", "areas": [{{Area}}], "access": "read-write" },
+            { "uid": {{Users.Bob}}, "device": "{{Board}}", "areas": [{{Area}}], "access": "read-write" },
+            {{(IsReal ? RealGrants : string.Empty)}}
+          ],
+        }
+        """;
+
+    private static string Area => $$"""{ "bar": {{BoardBar}}, "offset": {{AreaOffset}}, "length": {{AreaLength}} }""";
+
+    private static string RealDevices => $$"""
+        "edu": {
+              "address": "{{Environment.GetEnvironmentVariable("BAR_BROKER_VM_EDU")}}",
+              "windows": { "identification": { "bar": 0, "offset": 0, "length": "4KiB" } },
+            },
+            "nvme": {
+              "address": "{{Environment.GetEnvironmentVariable("BAR_BROKER_VM_NVME")}}",
+              "windows": { "controller": { "bar": 0, "offset": 0, "length": "4KiB" } },
+            },
+        """;
+
+    private static string RealGrants => $$"""
+        { "uid": {{Users.Alice}}, "device": "edu", "windows": ["identification"], "access": "read-only" },
+            { "uid": {{Users.Alice}}, "device": "nvme", "areas": [{ "bar": 0, "offset": 0, "length": "16KiB" }], "access": "read-only" },
+        """;
+}

@@ -1,0 +1,24 @@
+namespace BarBroker.EndToEnd.Harness;
+
+/// <summary>How long to wait for what must happen: long enough for an emulated machine, reached only by failures.</summary>
+internal static class Patience
+{
+    internal static readonly TimeSpan Limit = TimeSpan.FromSeconds(90);
+
+    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>Looks again and again until <paramref name="condition"/> holds. For what the kernel announces to nobody.</summary>
+    internal static async Task UntilAsync(Func<bool> condition, Func<string> complaint)
+    {
+        using CancellationTokenSource limit = new(Limit);
+        while (!condition())
+        {
+            if (limit.IsCancellationRequested)
+            {
+                throw new TimeoutException($"After {Limit.TotalSeconds:0} s: {complaint()}");
+            }
+
+            await Task.Delay(Interval);
+        }
+    }
+}

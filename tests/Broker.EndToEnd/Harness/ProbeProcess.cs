@@ -1,0 +1,82 @@
+using System.Diagnostics;
+using System.Text.Json;
+using BarBroker.Probe;
+
+namespace BarBroker.EndToEnd.Harness;
+
+/// <summary>A client process under a user of its own. Answers one request at a time.</summary>
+internal sealed class ProbeProcess : IAsyncDisposable
+{
+    private static int LastNumber;
+
+    private readonly Process _process;
+    private readonly ProcessLog _log;
+
+    private ProbeProcess(Process process, ProcessLog log)
+    {
+        _process = process;
+        _log = log;
+    }
+
+    /// <summary>It crashed or was killed: a scenario's failure, which must not be the next one's.</summary>
+    internal bool HasEnded => _process.HasExited;
+
+    internal static ProbeProcess Start(int user)
+    {
+        Process process = Process.Start(Stage.As(user, Stage.Probe()))!;
+        return new ProbeProcess(process, ProcessLog.Follow(process, $"probe-{++LastNumber}-{user}", outputToo: false));
+    }
+
+    /// <exception cref="ProbeException">The operation threw, in the probe.</exception>
+    internal async Task<ProbeReply> AskAsync(ProbeRequest request)
+    {
+        using CancellationTokenSource limit = new(Patience.Limit);
+        string? line;
+        try
+        {
+            await _process.StandardInput.WriteLineAsync(JsonSerializer.Serialize(request, ProbeJson.Default.ProbeRequest));
+            await _process.StandardInput.FlushAsync(limit.Token);
+            line = await _process.StandardOutput.ReadLineAsync(limit.Token);
+        }
+        catch (Exception exception) when (exception is IOException or OperationCanceledException)
+        {
+            throw new InvalidOperationException($"The probe did not answer {request}.\n{_log}", exception);
+        }
+
+        ProbeReply reply = line is null
+            ? throw new InvalidOperationException($"The probe ended at {request}.\n{_log}")
+            : JsonSerializer.Deserialize(line, ProbeJson.Default.ProbeReply)!;
+        return reply.Error is { } error ? throw new ProbeException(error) : reply;
+    }
+
+    /// <summary>A connection of its own. Its leases end with it.</summary>
+    internal async Task<Client> ConnectAsync(string socket)
+    {
+        ProbeReply reply = await AskAsync(new ProbeRequest { Operation = ProbeOperation.Connect, Socket = socket });
+        return new Client(this, (int)reply.Value);
+    }
+
+    /// <summary>SIGKILL. Returns when it is gone.</summary>
+    internal async Task KillAsync()
+    {
+        _process.Kill();
+        await _process.WaitForExitAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+        {
+            await KillAsync();
+        }
+
+        _process.Dispose();
+        _log.Dispose();
+    }
+}
+
+/// <summary>An operation threw, in a probe.</summary>
+internal sealed class ProbeException(ProbeError error) : Exception($"{error.Type}: {error.Message} [{error.Status} {error.Reason}]")
+{
+    internal ProbeError Error { get; } = error;
+}

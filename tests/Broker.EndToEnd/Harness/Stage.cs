@@ -1,0 +1,64 @@
+using System.Diagnostics;
+
+namespace BarBroker.EndToEnd.Harness;
+
+/// <summary>
+/// Where the published programs lie: <c>broker/</c>, <c>probe/</c> and <c>buf</c>, beside the tests' own directory unless
+/// BAR_BROKER_STAGE says otherwise. Everything there must be readable by everybody.
+/// </summary>
+internal static class Stage
+{
+    private static readonly string Directory =
+        Environment.GetEnvironmentVariable("BAR_BROKER_STAGE") ?? Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, ".."));
+
+    /// <summary>Where to leave the processes' logs for whoever looks into a failure.</summary>
+    internal static string Results { get; } = System.IO.Directory.CreateDirectory(
+        Environment.GetEnvironmentVariable("BAR_BROKER_RESULTS") ?? Path.Combine(Path.GetTempPath(), "bar-broker-results")).FullName;
+
+    internal static ProcessStartInfo Broker() => DotNet("broker/bar-broker.dll");
+
+    internal static ProcessStartInfo Probe() => DotNet("probe/bar-probe.dll");
+
+    internal static ProcessStartInfo Buf() => Command(Path.Combine(Directory, "buf"));
+
+    /// <summary>The same command under another user, in <see cref="Users.ClientGroup"/> and no other group.</summary>
+    internal static ProcessStartInfo As(int user, ProcessStartInfo command)
+    {
+        ProcessStartInfo wrapped = Command("/usr/bin/setpriv");
+        foreach (string argument in (string[])[$"--reuid={user}", $"--regid={Users.ClientGroup}", "--clear-groups", "--", command.FileName, .. command.ArgumentList])
+        {
+            wrapped.ArgumentList.Add(argument);
+        }
+
+        return wrapped;
+    }
+
+    private static ProcessStartInfo DotNet(string program)
+    {
+        string path = Path.Combine(Directory, program);
+        if (!File.Exists(path))
+        {
+            throw new FileNotFoundException($"'{path}' is not there: publish the programs first (tests/run.sh e2e does), or set BAR_BROKER_STAGE.");
+        }
+
+        // The very runtime that runs the tests: there may be no other on PATH.
+        ProcessStartInfo command = Command(Environment.ProcessPath!);
+        command.ArgumentList.Add(path);
+        return command;
+    }
+
+    private static ProcessStartInfo Command(string file)
+    {
+        ProcessStartInfo command = new(file)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            WorkingDirectory = "/",
+        };
+        // A debugger's socket per process is of no use here, and costs its start.
+        command.Environment["DOTNET_EnableDiagnostics"] = "0";
+        command.Environment["HOME"] = "/nonexistent";
+        return command;
+    }
+}

@@ -1,0 +1,12 @@
+namespace BarBroker.EndToEnd.Harness;
+
+/// <summary>The unprivileged users of the scenarios. They need no entry in /etc/passwd.</summary>
+internal static class Users
+{
+    internal const int Alice = 1001;
+    internal const int Bob = 1002;
+    internal const int Carol = 1003;
+
+    /// <summary>The group of broker.sock, and the only one that they are in.</summary>
+    internal const int ClientGroup = 2900;
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include "check.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EXIT_SKIPPED 77
+
+/* A case that hangs is a case that failed. Emulated machines are slow. */
+#define CASE_SECONDS 120
+
+static struct test_case *first, **last = &first;
+
+/* Volatile, or the compiler would think that nobody looks at it between two stores. */
+static __thread sigjmp_buf *volatile guard;
+
+void test_register(struct test_case *test)
+{
+	*last = test;
+	last = &test->next;
+}
+
+void fail(const char *file, int line, const char *format, ...)
+{
+	va_list arguments;
+
+	printf("  %s:%d: ", file, line);
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	putchar('\n');
+	fflush(stdout);
+	_exit(1);
+}
+
+void skip(const char *reason)
+{
+	printf("  skipped: %s\n", reason);
+	fflush(stdout);
+	_exit(EXIT_SKIPPED);
+}
+
+void figure(const char *format, ...)
+{
+	va_list arguments;
+
+	printf("figure: ");
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	putchar('\n');
+	fflush(stdout);
+}
+
+static void on_sigbus(int signal)
+{
+	(void)signal;
+	if (guard)
+		siglongjmp(*guard, 1);
+	static const char message[] = "  SIGBUS where none is expected\n";
+
+	(void)!write(STDOUT_FILENO, message, sizeof(message) - 1);
+	_exit(1);
+}
+
+bool peek(const volatile uint32_t *address, uint32_t *value)
+{
+	sigjmp_buf here;
+
+	if (sigsetjmp(here, 1)) {
+		guard = NULL;
+		return false;
+	}
+	guard = &here;
+	*value = *address;
+	guard = NULL;
+	return true;
+}
+
+bool poke(volatile uint32_t *address, uint32_t value)
+{
+	sigjmp_buf here;
+
+	if (sigsetjmp(here, 1)) {
+		guard = NULL;
+		return false;
+	}
+	guard = &here;
+	*address = value;
+	guard = NULL;
+	return true;
+}
+
+uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+int in_child(void (*run)(void *), void *argument)
+{
+	int status;
+	pid_t child;
+
+	fflush(stdout);
+	child = fork();
+	CHECK_OK(child);
+	if (!child) {
+		alarm(CASE_SECONDS);
+		run(argument);
+		fflush(stdout);
+		_exit(0);
+	}
+	CHECK_OK(waitpid(child, &status, 0));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void run_case(void *test)
+{
+	((struct test_case *)test)->run();
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction action = { .sa_handler = on_sigbus };
+	int passed = 0, failed = 0, skipped = 0;
+
+	sigaction(SIGBUS, &action, NULL);
+	for (struct test_case *test = first; test; test = test->next) {
+		uint64_t start = now_ns();
+		int status;
+
+		if (argc > 1 && !strstr(test->name, argv[1]))
+			continue;
+		status = in_child(run_case, test);
+		if (status < 0)
+			printf("  killed by signal %d (%s)\n", -status, strsignal(-status));
+
+		passed += status == 0;
+		skipped += status == EXIT_SKIPPED;
+		failed += status != 0 && status != EXIT_SKIPPED;
+		printf("%-6s %s (%.3f s)\n",
+		       status == 0		? "ok"
+		       : status == EXIT_SKIPPED ? "skip"
+						: "FAIL",
+		       test->name, (double)(now_ns() - start) / 1e9);
+		fflush(stdout);
+	}
+
+	printf("%d passed, %d failed", passed, failed);
+	if (skipped)
+		printf(", %d skipped", skipped);
+	printf("\n");
+	return failed || !passed;
+}

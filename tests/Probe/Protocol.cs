@@ -1,0 +1,121 @@
+using System.Text.Json.Serialization;
+
+namespace BarBroker.Probe;
+
+/// <summary>What a probe is asked to do, one JSON line each on its standard input. Answered in order.</summary>
+internal sealed record ProbeRequest
+{
+    /// <summary>One of <see cref="ProbeOperation"/>.</summary>
+    public required ProbeOperation Operation { get; init; }
+
+    /// <summary>The connection, as <see cref="ProbeOperation.Connect"/> numbered it.</summary>
+    public int Connection { get; init; }
+
+    /// <summary>The lease, as <see cref="ProbeOperation.Acquire"/> numbered it: the probe's number, not the broker's.</summary>
+    public int Lease { get; init; }
+
+    /// <summary>The broker's socket.</summary>
+    public string? Socket { get; init; }
+
+    /// <summary>The device's name in the policy.</summary>
+    public string? Device { get; init; }
+
+    /// <summary>The window's name, or null for a range.</summary>
+    public string? Window { get; init; }
+
+    /// <summary>Base address register of a range.</summary>
+    public int Bar { get; init; }
+
+    /// <summary>Bytes: of a range from the BAR's start, of an access or a mapping from the lease's.</summary>
+    public ulong Offset { get; init; }
+
+    /// <summary>Bytes.</summary>
+    public ulong Length { get; init; }
+
+    /// <summary>Asks for read-write rather than read-only.</summary>
+    public bool Writable { get; init; }
+
+    /// <summary>Bits of an access: 8, 16, 32 or 64.</summary>
+    public int Width { get; init; }
+
+    /// <summary>What to write.</summary>
+    public ulong Value { get; init; }
+}
+
+/// <summary>What a probe can do.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<ProbeOperation>))]
+internal enum ProbeOperation
+{
+    /// <summary>Connects to <see cref="ProbeRequest.Socket"/>; answers with the connection's number.</summary>
+    Connect,
+
+    /// <summary>Closes the connection.</summary>
+    Disconnect,
+
+    /// <summary>Lists what is granted, as text: a device a line, its windows' names after it.</summary>
+    ListDevices,
+
+    /// <summary>Takes a lease; answers with its number and properties.</summary>
+    Acquire,
+
+    /// <summary>Maps the lease through the SDK.</summary>
+    Map,
+
+    /// <summary>Reads from the mapping.</summary>
+    Read,
+
+    /// <summary>Writes to the mapping.</summary>
+    Write,
+
+    /// <summary>Gives the lease back.</summary>
+    Release,
+
+    /// <summary>Waits until the SDK reports the lease's end; answers with the reason.</summary>
+    AwaitEnd,
+
+    /// <summary>mmap(2) of the lease's descriptor, MAP_SHARED, at an offset and length of choice; answers with errno.</summary>
+    RawMap,
+
+    /// <summary>Maps the descriptor for reading, then mprotect(2)s it writable; answers with errno.</summary>
+    RawProtect,
+
+    /// <summary>Opens the descriptor again through /proc/self/fd for writing; answers with errno.</summary>
+    RawReopen,
+
+    /// <summary>write(2)s to the descriptor; answers with errno.</summary>
+    RawWrite,
+
+    /// <summary>How many descriptors the probe has open.</summary>
+    CountDescriptors,
+}
+
+/// <summary>A probe's answer, one JSON line each on its standard output.</summary>
+internal sealed record ProbeReply
+{
+    /// <summary>A number that was asked for: of a connection or lease, a value read, an errno, a count.</summary>
+    public ulong Value { get; init; }
+
+    /// <summary>A text that was asked for.</summary>
+    public string? Text { get; init; }
+
+    /// <summary>The lease that was acquired.</summary>
+    public ProbeLease? Lease { get; init; }
+
+    /// <summary>The operation threw.</summary>
+    public ProbeError? Error { get; init; }
+}
+
+/// <summary>A lease's properties, as the SDK shows them.</summary>
+internal sealed record ProbeLease(ulong Id, string Device, string? Window, int Bar, ulong Offset, ulong Length, string Access, bool Exclusive, string MemoryType);
+
+/// <summary>An exception.</summary>
+/// <param name="Type">Its class, without namespace.</param>
+/// <param name="Message">Its message; of a failed call, the status's.</param>
+/// <param name="Status">The status code of a failed call.</param>
+/// <param name="Reason">The ErrorInfo reason of a failed call.</param>
+internal sealed record ProbeError(string Type, string Message, string? Status, string? Reason);
+
+[JsonSourceGenerationOptions(DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(ProbeRequest))]
+[JsonSerializable(typeof(ProbeReply))]
+internal sealed partial class ProbeJson : JsonSerializerContext;

@@ -1,0 +1,158 @@
+using BarBroker.Client;
+using BarBroker.Grpc;
+
+namespace BarBroker.Probe;
+
+/// <summary>The connections, leases and mappings of this process, by numbers that never come again.</summary>
+internal sealed class Session : IAsyncDisposable
+{
+    private readonly Dictionary<int, BarBrokerClient> _connections = [];
+    private readonly Dictionary<int, BarLease> _leases = [];
+    private readonly Dictionary<int, MappedBar> _mappings = [];
+    private int _lastNumber;
+
+    /// <summary>Carries out one request. Whatever it throws is the answer.</summary>
+    internal async Task<ProbeReply> AnswerAsync(ProbeRequest request)
+    {
+        try
+        {
+            return await PerformAsync(request);
+        }
+        catch (RpcException exception)
+        {
+            return Failed(exception, exception.Status.Detail, exception.StatusCode.ToString(), exception.GetReason());
+        }
+#pragma warning disable CA1031 // A probe reports every exception to the test, which knows which one is right.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            return Failed(exception, exception.Message, status: null, reason: null);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (MappedBar mapping in _mappings.Values)
+        {
+            mapping.Dispose();
+        }
+
+        foreach (BarBrokerClient connection in _connections.Values)
+        {
+            await connection.DisposeAsync();
+        }
+    }
+
+    private async Task<ProbeReply> PerformAsync(ProbeRequest request)
+    {
+        switch (request.Operation)
+        {
+            case ProbeOperation.Connect:
+                BarBrokerClient connection = await BarBrokerClient.ConnectAsync(request.Socket!, CancellationToken.None);
+                return Number(Keep(_connections, connection));
+            case ProbeOperation.Disconnect:
+                _connections.Remove(request.Connection, out BarBrokerClient? closing);
+                await closing!.DisposeAsync();
+                return new ProbeReply();
+            case ProbeOperation.ListDevices:
+                return new ProbeReply { Text = Describe(await _connections[request.Connection].ListDevicesAsync(CancellationToken.None)) };
+            case ProbeOperation.Acquire:
+                return await AcquireAsync(request);
+            case ProbeOperation.CountDescriptors:
+                return Number(Directory.GetFileSystemEntries("/proc/self/fd").Length);
+            default:
+                return await PerformAsync(request, _leases[request.Lease]);
+        }
+    }
+
+    private async Task<ProbeReply> PerformAsync(ProbeRequest request, BarLease lease)
+    {
+        switch (request.Operation)
+        {
+            case ProbeOperation.Map:
+                _mappings.Add(request.Lease, lease.Map());
+                return new ProbeReply();
+            case ProbeOperation.Read:
+                return new ProbeReply { Value = Read(_mappings[request.Lease], request) };
+            case ProbeOperation.Write:
+                Write(_mappings[request.Lease], request);
+                return new ProbeReply();
+            case ProbeOperation.Release:
+                await lease.ReleaseAsync(CancellationToken.None);
+                return new ProbeReply();
+            case ProbeOperation.AwaitEnd:
+                await Task.Delay(Timeout.Infinite, lease.Ended).ContinueWith(_ => { }, TaskScheduler.Default);
+                return new ProbeReply { Text = lease.EndReason.ToString() };
+            case ProbeOperation.RawMap:
+                return Number(RawDescriptor.Map(lease.Descriptor, request.Offset, request.Length, request.Writable));
+            case ProbeOperation.RawProtect:
+                return Number(RawDescriptor.ProtectWritable(lease.Descriptor, lease.Length));
+            case ProbeOperation.RawReopen:
+                return Number(RawDescriptor.ReopenWritable(lease.Descriptor));
+            case ProbeOperation.RawWrite:
+                return Number(RawDescriptor.Write(lease.Descriptor, (uint)request.Value));
+            default:
+                throw new NotSupportedException($"No such operation: {request.Operation}.");
+        }
+    }
+
+    private async Task<ProbeReply> AcquireAsync(ProbeRequest request)
+    {
+        BarBrokerClient connection = _connections[request.Connection];
+        LeaseAccess access = request.Writable ? LeaseAccess.ReadWrite : LeaseAccess.ReadOnly;
+        BarLease lease = request.Window is { } window
+            ? await connection.AcquireAsync(request.Device!, window, access, CancellationToken.None)
+            : await connection.AcquireAsync(request.Device!, request.Bar, request.Offset, request.Length, access, CancellationToken.None);
+        ProbeLease properties = new(
+            lease.Id, lease.Device, lease.Window, lease.Bar, lease.Offset, lease.Length, lease.Access.ToString(), lease.Exclusive, lease.MemoryType.ToString());
+        return Number(Keep(_leases, lease)) with { Lease = properties };
+    }
+
+    private static string Describe(IEnumerable<GrantedDevice> devices)
+    {
+        return string.Join('\n', devices.Select(device => $"{device.Name}: {string.Join(' ', device.Windows.Select(window => window.Name))}"));
+    }
+
+    private static ulong Read(MappedBar mapping, ProbeRequest request) => request.Width switch
+    {
+        8 => mapping.Read8(request.Offset),
+        16 => mapping.Read16(request.Offset),
+        32 => mapping.Read32(request.Offset),
+        64 => mapping.Read64(request.Offset),
+        _ => throw new NotSupportedException($"No access is {request.Width} bits wide."),
+    };
+
+    private static void Write(MappedBar mapping, ProbeRequest request)
+    {
+        switch (request.Width)
+        {
+            case 8:
+                mapping.Write8(request.Offset, (byte)request.Value);
+                break;
+            case 16:
+                mapping.Write16(request.Offset, (ushort)request.Value);
+                break;
+            case 32:
+                mapping.Write32(request.Offset, (uint)request.Value);
+                break;
+            case 64:
+                mapping.Write64(request.Offset, request.Value);
+                break;
+            default:
+                throw new NotSupportedException($"No access is {request.Width} bits wide.");
+        }
+    }
+
+    private int Keep<T>(Dictionary<int, T> things, T thing)
+    {
+        things.Add(++_lastNumber, thing);
+        return _lastNumber;
+    }
+
+    private static ProbeReply Number(int value) => new() { Value = (ulong)value };
+
+    private static ProbeReply Failed(Exception exception, string message, string? status, string? reason)
+    {
+        return new ProbeReply { Error = new ProbeError(exception.GetType().Name, message, status, reason) };
+    }
+}

@@ -1,0 +1,164 @@
+# shellcheck shell=bash disable=SC2154
+# The parts of run.sh. Sourced by it alone: `root`, `results` and `scratch` are its own. As in tally.sh, nothing that makes
+# checks may be called in a condition.
+
+# Where the guest has the staged programs.
+readonly GUEST_STAGE=/opt/bar-broker-tests
+# Under emulation everything takes its time. Each is a few times what was seen.
+readonly VM_TIMEOUT=900
+readonly RUNNER_OPTIONS=(-noColor -noLogo -failSkips)
+
+part_lint() {
+    build_once
+    [[ $built == yes ]] || return 0
+    check format-cs dotnet format "$root/Broker.sln" --verify-no-changes --no-restore
+    check format-c lint_c
+    check shellcheck lint_shell
+}
+
+# The kernel module and its tests are in the kernel's own style, which clang-format only approximates.
+lint_c() {
+    need_packages clang-format
+    git -C "$root" ls-files -z -- '*.c' '*.h' ':!deploy/kmod' ':!tests/Kmod' |
+        xargs -0 -r -I{} clang-format --dry-run --Werror "$root/{}"
+}
+
+# Every tracked script: by its name, or executable without one.
+lint_shell() {
+    need_packages shellcheck
+    local scripts
+    cd "$root" || return
+    mapfile -t scripts < <({
+        git ls-files -- '*.sh'
+        git ls-files --stage | awk '$1 == "100755"' | cut -f 2
+    } | sort -u)
+    shellcheck --external-sources "${scripts[@]}"
+}
+
+part_unit() {
+    build_once
+    [[ $built == yes ]] || return 0
+    check_tests unit dotnet "$root/tests/Broker.Tests/bin/Release/net10.0/Broker.Tests.dll" "${RUNNER_OPTIONS[@]}"
+}
+
+part_e2e() {
+    stage_once
+    [[ $staged == yes ]] || return 0
+    check_tests e2e run_scenarios
+}
+
+run_scenarios() {
+    local dotnet
+    dotnet=$(shared_dotnet "$scratch/dotnet")
+    BAR_BROKER_STAGE=$stage BAR_BROKER_RESULTS=$(make_results e2e) \
+        "$dotnet" "$stage/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}" -trait- machine=real
+}
+
+part_module() {
+    check module "$root/tests/Vm/module.sh"
+    check module-sparse "$root/tests/Vm/module.sh" --sparse
+}
+
+part_vm() {
+    check_tests vm-module test_module_in_vm
+    stage_once
+    [[ $staged == yes ]] || return 0
+    check_tests vm run_scenarios_in_vm
+    check vm-backing-file written_through_a_lease "$results/vm"
+}
+
+test_module_in_vm() {
+    need_packages gcc libc6-dev
+    "$root/tests/Kmod/run.sh" "$(make_results vm-module)"
+}
+
+run_scenarios_in_vm() {
+    local vm module
+    vm=$(make_results vm)
+    module=$("$root/tests/Vm/module.sh")
+    fill_backing_file "$vm/ivshmem.bin"
+    "$root/tests/Vm/boot.sh" --results "$vm" --timeout "$VM_TIMEOUT" --payload "$payload" --module "$module" \
+        --env "BAR_BROKER_STAGE=$GUEST_STAGE" --env BAR_BROKER_RESULTS=/results \
+        -- dotnet "$GUEST_STAGE/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}"
+}
+
+# written_through_a_lease DIR: what a scenario wrote in the machine stands in the memory behind the device, outside of it.
+written_through_a_lease() {
+    local offset expected found
+    read -r offset expected <"$1/written-through-a-lease"
+    found=$(od -A n -t x4 -j "$offset" -N 4 "$1/ivshmem.bin" | tr -d ' ')
+    echo "at $offset the backing file has $found; a client wrote $expected"
+    [[ $found == "$expected" ]]
+}
+
+part_bench() {
+    stage_once
+    [[ $staged == yes ]] || return 0
+    check bench-simulated bench_simulated
+    check bench-vm bench_vm
+    grep -h '^bench ' "$results/bench-simulated.log" "$results/bench-vm.log" || true
+}
+
+bench_simulated() {
+    local dotnet
+    dotnet=$(shared_dotnet "$scratch/dotnet")
+    gcc -O2 -Wall -Wextra -Werror -o "$scratch/descriptor-ping-pong" "$root/tests/Benchmarks/native/descriptor_ping_pong.c"
+    "$scratch/descriptor-ping-pong"
+    BAR_BROKER_STAGE=$stage BAR_BROKER_RESULTS=$(make_results bench) "$dotnet" "$stage/benchmarks/bar-benchmarks.dll"
+}
+
+bench_vm() {
+    local vm module
+    vm=$(make_results bench-vm)
+    module=$("$root/tests/Vm/module.sh")
+    "$root/tests/Vm/boot.sh" --results "$vm" --timeout "$VM_TIMEOUT" --payload "$payload" --module "$module" \
+        --env "BAR_BROKER_STAGE=$GUEST_STAGE" --env BAR_BROKER_RESULTS=/results \
+        -- dotnet "$GUEST_STAGE/benchmarks/bar-benchmarks.dll"
+}
+
+# make_results NAME: prints a directory for the logs of a part's processes.
+make_results() {
+    mkdir -p "$results/$1"
+    printf '%s\n' "$results/$1"
+}
+
+built='' staged=''
+
+# build_once: builds the solution, once a run; `built` is yes when that worked.
+build_once() {
+    if [[ -z $built ]]; then
+        check build build_solution
+        built=$(yes_if "$status")
+    fi
+}
+
+# stage_once: publishes what end-to-end tests start into `stage`, once a run; `payload` is its root for the guest, `staged`
+# is yes when that worked.
+stage_once() {
+    build_once
+    if [[ -z $staged && $built == yes ]]; then
+        payload=$scratch/payload
+        stage=$payload$GUEST_STAGE
+        check stage make_stage
+        staged=$(yes_if "$status")
+    fi
+}
+
+yes_if() {
+    if (($1 == 0)); then
+        echo yes
+    else
+        echo no
+    fi
+}
+
+make_stage() {
+    local buf
+    publish_program Broker "$stage/broker" --no-build
+    publish_program tests/Probe "$stage/probe" --no-build
+    publish_program tests/Broker.EndToEnd "$stage/tests" --no-build
+    publish_program tests/Benchmarks "$stage/benchmarks" --no-build
+    buf=$(buf_binary)
+    install -m 755 "$buf" "$stage/buf"
+    make_readable "$payload"
+}

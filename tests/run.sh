@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Usage: run.sh [PART]...
+#
+# Runs all checks, or the named parts of them:
+#   lint    C#, C and shell are formatted, and clean to their checkers
+#   unit    unit tests
+#   e2e     the scenarios on the simulated device
+#   module  the kernel module compiles without a warning, W=1 and sparse included
+#   vm      the scenarios on an unmodified kernel, behind VFIO, in a virtual machine
+#   bench   figures, one a line: `bench NAME KEY=VALUE...`; only when named
+#
+# Needs the .NET SDK, git and root; everything else comes from the distribution's packages and npm. What is slow to make is kept
+# in ~/.cache/bar-broker (BAR_BROKER_CACHE). Logs stay in TestResults when something failed.
+# The last line is `N passed, N failed`; the exit status is 0 if none failed.
+# shellcheck source-path=SCRIPTDIR
+set -euo pipefail
+root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
+# shellcheck source=lib/packages.sh
+. "$root/tests/lib/packages.sh"
+# shellcheck source=lib/cache.sh
+. "$root/tests/lib/cache.sh"
+# shellcheck source=lib/buf.sh
+. "$root/tests/lib/buf.sh"
+# shellcheck source=lib/stage.sh
+. "$root/tests/lib/stage.sh"
+# shellcheck source=lib/tally.sh
+. "$root/tests/lib/tally.sh"
+# shellcheck source=lib/parts.sh
+. "$root/tests/lib/parts.sh"
+
+readonly ALL_PARTS=(lint unit e2e module vm) MORE_PARTS=(bench)
+
+parts=("$@")
+((${#parts[@]})) || parts=("${ALL_PARTS[@]}")
+for part in "${parts[@]}"; do
+    if [[ " ${ALL_PARTS[*]} ${MORE_PARTS[*]} " != *" $part "* ]]; then
+        echo "run.sh: no part '$part'; there are: ${ALL_PARTS[*]} ${MORE_PARTS[*]}" >&2
+        exit 2
+    fi
+done
+if ((EUID != 0)); then
+    echo "run.sh: root is needed: tests start processes under several users, and a chroot" >&2
+    exit 2
+fi
+
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+results=$root/TestResults
+rm -rf "$results"
+mkdir -p "$results"
+# Not below the checkout: other users have to reach it.
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/bar-broker-tests.XXXXXX")
+chmod 755 "$scratch"
+trap 'rm -rf "$scratch"' EXIT
+
+for part in "${parts[@]}"; do
+    echo "$part:"
+    "part_$part"
+done
+# Nobody looks for the logs of what went well.
+((failed)) || rm -rf "$results"
+verdict
