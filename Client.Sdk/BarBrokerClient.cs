@@ -24,17 +24,19 @@ public sealed class BarBrokerClient : IAsyncDisposable
     {
         _connection = connection;
         _watch = new LeaseWatch(connection, _book, time);
-        connection.Closed.Register(_book.Close);
     }
 
-    /// <summary>Is cancelled once the connection is over, whoever ended it. Every lease is over then, too.</summary>
+    /// <summary>Is cancelled once the connection is over, whoever ended it. Every lease ends with it.</summary>
     public CancellationToken Closed => _connection.Closed;
 
     /// <summary>Connects.</summary>
     /// <param name="socketPath">The broker's socket.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    /// <exception cref="ArgumentException"><paramref name="socketPath"/> is empty, or longer than a socket's address can be (107 bytes).</exception>
-    /// <exception cref="RpcException">UNAVAILABLE: there is no such socket, nobody listens, or permission is missing; the message says which.</exception>
+    /// <exception cref="ArgumentException"><paramref name="socketPath"/> is empty.</exception>
+    /// <exception cref="RpcException">
+    /// UNAVAILABLE: there is no such socket, nobody listens, permission is missing, or the path is longer than a socket's address can
+    /// be (107 bytes); the message says which.
+    /// </exception>
     public static async Task<BarBrokerClient> ConnectAsync(string socketPath = DefaultSocketPath, CancellationToken cancellationToken = default) =>
         new(await GrpcBrokerConnection.ConnectAsync(socketPath, cancellationToken), TimeProvider.System);
 
@@ -60,8 +62,9 @@ public sealed class BarBrokerClient : IAsyncDisposable
     /// <param name="access">What is to be done with the memory.</param>
     /// <param name="cancellationToken">Stops waiting. A lease that the broker makes nevertheless is released.</param>
     /// <exception cref="RpcException">
-    /// The broker refused; <c>GetReason()</c> tells a program why: NOT_FOUND for an unknown device or window, PERMISSION_DENIED, FAILED_PRECONDITION with RANGE_LEASED when
-    /// somebody else holds it, RESOURCE_EXHAUSTED, UNAVAILABLE while the device is suspended or gone, or when the connection is over.
+    /// The broker refused; <c>GetReason()</c> tells a program why: NOT_FOUND for an unknown device or window, PERMISSION_DENIED,
+    /// FAILED_PRECONDITION with RANGE_LEASED when somebody else holds it, RESOURCE_EXHAUSTED, UNAVAILABLE while the device is
+    /// suspended or gone, or when the connection is over.
     /// </exception>
     /// <exception cref="DescriptorLostException">This process has no free descriptor (RLIMIT_NOFILE); the lease was released.</exception>
     public Task<BarLease> AcquireAsync(string device, string window, LeaseAccess access, CancellationToken cancellationToken = default)

@@ -7,8 +7,9 @@ using BarBroker.Unix;
 namespace BarBroker.Client;
 
 /// <summary>
-/// A live hold on part of a BAR: from <see cref="BarBrokerClient.AcquireAsync(string, string, LeaseAccess, CancellationToken)"/>. It belongs to its client's connection and ends
-/// with it. The broker can end it at any time; <see cref="Ended"/> tells. All members may be used by several threads at once.
+/// A live hold on part of a BAR: from <see cref="BarBrokerClient.AcquireAsync(string, string, LeaseAccess, CancellationToken)"/>.
+/// It belongs to its client's connection and ends with it. The broker can end it at any time; <see cref="Ended"/> tells. All members
+/// may be used by several threads at once.
 /// </summary>
 public sealed class BarLease : IAsyncDisposable
 {
@@ -61,14 +62,14 @@ public sealed class BarLease : IAsyncDisposable
     public MemoryType MemoryType => _info.MemoryType;
 
     /// <summary>
-    /// The DMABUF (of a simulated device, a memfd) that maps the lease, from its offset 0. It stays this object's, and is closed when the lease is released. Map
-    /// it with <see cref="Map"/>: touching any other mapping of it after the lease's end ends the process.
+    /// The DMABUF (of a simulated device, a memfd) that maps the lease, from its offset 0. It stays this object's, and is closed when
+    /// the lease is released. Map it with <see cref="Map"/>: touching any other mapping of it after the lease's end ends the process.
     /// </summary>
     public OwnedDescriptor Descriptor { get; }
 
     /// <summary>
-    /// Is cancelled when the lease is over, for whatever reason; <see cref="EndReason"/> is set then. Its callbacks run on the thread pool. The kernel may have
-    /// taken the memory back a little earlier: an access then throws <see cref="LeaseRevokedException"/>.
+    /// Is cancelled when the lease is over, for whatever reason; <see cref="EndReason"/> is set then. Its callbacks run on the thread
+    /// pool. The kernel may have taken the memory back a little earlier: an access then throws <see cref="LeaseRevokedException"/>.
     /// </summary>
     public CancellationToken Ended => _ended.Token;
 
@@ -117,12 +118,14 @@ public sealed class BarLease : IAsyncDisposable
     }
 
     /// <summary>
-    /// Gives the lease back. First its mappings are disposed, so that this process is done with the memory before anybody else gets it. When the task
-    /// completes, the memory can't be reached through the lease any more, nor through a copy of its descriptor. Releasing one that is over already, for whatever
-    /// reason, is no error; nor is releasing it twice.
+    /// Gives the lease back. First its mappings are disposed, so that this process is done with the memory before anybody else gets
+    /// it. When the task completes, the memory can't be reached through the lease any more, nor through a copy of its descriptor.
+    /// Releasing one that is over already, for whatever reason, is no error; nor is releasing it twice.
     /// </summary>
     /// <param name="cancellationToken">Stops waiting. The lease is released all the same.</param>
-    /// <exception cref="RpcException">The broker could not confirm it, such as INTERNAL with reason REVOKE_UNCONFIRMED: it then keeps the range to itself.</exception>
+    /// <exception cref="RpcException">
+    /// The broker could not confirm it, such as INTERNAL with reason REVOKE_UNCONFIRMED: it then keeps the range to itself.
+    /// </exception>
     public Task ReleaseAsync(CancellationToken cancellationToken = default)
     {
         lock (_lock)

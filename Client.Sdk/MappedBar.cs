@@ -7,23 +7,25 @@ namespace BarBroker.Client;
 
 /// <summary>
 /// A lease's memory, mapped into this process: from <see cref="BarLease.Map"/>. Every access is one load or store of exactly
-/// the width that its name says in bits, in the processor's byte order (little-endian on every machine that this runs on). All members may be used
-/// by several threads at once, <see cref="Dispose"/> among them.
+/// the width that its name says in bits, in the processor's byte order (little-endian on every machine that this runs on). All
+/// members may be used by several threads at once, <see cref="Dispose"/> among them.
 /// </summary>
 /// <remarks>
 /// <para>
-/// Accesses of one thread reach the device in their order. As with the kernel's <c>writel</c> and <c>readl</c>, a write comes after the writes to
-/// ordinary memory before it, and a read before the reads of ordinary memory after it. A write returns before the device has it: see <see cref="FlushWrites"/>.
+/// Accesses of one thread reach the device in their order. As with the kernel's <c>writel</c> and <c>readl</c>, a write comes after
+/// the writes to ordinary memory before it, and a read before the reads of ordinary memory after it. A write returns before the
+/// device has it: see <see cref="FlushWrites"/>.
 /// </para>
 /// <para>
-/// There is no span or pointer over the memory, because .NET's memory model says nothing about device memory: a copy may use any width, or the same
-/// address twice, and touching it after the lease's end would end the process.
+/// There is no span or pointer over the memory, because .NET's memory model says nothing about device memory: a copy may use any
+/// width, or the same address twice, and touching it after the lease's end would end the process.
 /// </para>
 /// <para>
-/// Each access throws: <see cref="ArgumentOutOfRangeException"/> when it does not lie inside the lease; <see cref="ArgumentException"/> when the offset is not
-/// a multiple of the width; <see cref="InvalidOperationException"/> for a write on a read-only lease; <see cref="LeaseRevokedException"/> when the lease is over;
-/// <see cref="DeviceSuspendedException"/> when the device can't be reached for now; <see cref="ObjectDisposedException"/> when the mapping is disposed, or its lease
-/// released; and <see cref="UnixException"/> when an access failed and the kernel, out of memory, could not say why.
+/// Each access throws: <see cref="ArgumentOutOfRangeException"/> when it does not lie inside the lease; <see cref="ArgumentException"/>
+/// when the offset is not a multiple of the width; <see cref="InvalidOperationException"/> for a write on a read-only lease;
+/// <see cref="LeaseRevokedException"/> when the lease is over; <see cref="DeviceSuspendedException"/> when the device can't be reached
+/// for now; <see cref="ObjectDisposedException"/> when the mapping is disposed, or its lease released; and <see cref="UnixException"/>
+/// when an access failed and the kernel, out of memory, could not say why.
 /// </para>
 /// </remarks>
 public sealed class MappedBar : IDisposable
@@ -236,9 +238,10 @@ public sealed class MappedBar : IDisposable
     {
         try
         {
+            string failed = $"The {what} at offset 0x{offset:x} failed";
             return _mapping.IsRevoked()
-                ? new LeaseRevokedException(_lease.Id, $"The {what} at offset 0x{offset:x} failed: {_lease} is over, and its memory was taken back.")
-                : new DeviceSuspendedException(_lease.Id, $"The {what} at offset 0x{offset:x} failed: the device can't be reached at the moment. {_lease} stands; try again.");
+                ? new LeaseRevokedException(_lease.Id, $"{failed}: {_lease} is over, and its memory was taken back.")
+                : new DeviceSuspendedException(_lease.Id, $"{failed}: the device can't be reached at the moment. {_lease} stands; try again.");
         }
         catch (ObjectDisposedException)
         {

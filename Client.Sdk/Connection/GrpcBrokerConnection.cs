@@ -54,9 +54,8 @@ internal sealed class GrpcBrokerConnection(UnixGrpcChannel channel, TimeProvider
         channel.UnaryAsync<ReleaseRequest, ReleaseResponse>(
             "/barbroker.v1.Broker/Release", new ReleaseRequest { LeaseId = leaseId }, new CallOptions(Deadline: time.GetUtcNow() + ReleaseTimeout));
 
-    public IAsyncEnumerable<WatchEvent> WatchAsync(CancellationToken cancellationToken) =>
-        channel.ServerStreamingAsync<WatchRequest, WatchEvent>(
-            "/barbroker.v1.Broker/Watch", new WatchRequest(), new CallOptions(CancellationToken: cancellationToken));
+    public IAsyncEnumerable<WatchEvent> WatchAsync() =>
+        channel.ServerStreamingAsync<WatchRequest, WatchEvent>("/barbroker.v1.Broker/Watch", new WatchRequest(), default);
 
     public ValueTask DisposeAsync() => channel.DisposeAsync();
 

@@ -27,6 +27,7 @@ internal interface IBrokerConnection : IAsyncDisposable
     /// <exception cref="BarBroker.Grpc.RpcException">The call failed.</exception>
     Task ReleaseAsync(ulong leaseId);
 
+    /// <summary>Goes on until the broker or the connection ends it, or the caller the enumeration.</summary>
     /// <exception cref="BarBroker.Grpc.RpcException">The call failed.</exception>
-    IAsyncEnumerable<WatchEvent> WatchAsync(CancellationToken cancellationToken);
+    IAsyncEnumerable<WatchEvent> WatchAsync();
 }

@@ -5,11 +5,15 @@ using BarBroker.V1;
 namespace BarBroker.Client.Leases;
 
 /// <summary>
-/// Keeps one Watch running on a connection, from the first need to the connection's end, and writes what it says into the book.
+/// Keeps one Watch running on a connection, from the first need to the connection's end, and writes what it says into the book. The
+/// book is closed after its last word, so that a broker's goodbye is not drowned by the hanging up. Without a Watch there are no leases to end.
 /// </summary>
 internal sealed class LeaseWatch(IBrokerConnection connection, LeaseBook book, TimeProvider time)
 {
-    /// <summary>Between two tries on a connection that lives. A Watch that ends there is a broker's fault, and it may need a moment to forget the old one.</summary>
+    /// <summary>
+    /// Between two tries on a connection that lives. A Watch that ends there is a broker's fault, and it may need a moment to forget
+    /// the old one.
+    /// </summary>
     internal static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
 
     private readonly Lock _lock = new();
@@ -63,13 +67,14 @@ internal sealed class LeaseWatch(IBrokerConnection connection, LeaseBook book, T
             }
         }
 
+        book.Close();
         started.TrySetException(new RpcException(new Status(StatusCode.Unavailable, "The connection to the broker is over. Connect again.")));
     }
 
     private async Task WatchOnceAsync(TaskCompletionSource started)
     {
         ulong expected = 1;
-        await foreach (WatchEvent change in connection.WatchAsync(connection.Closed))
+        await foreach (WatchEvent change in connection.WatchAsync())
         {
             if (change.Sequence != expected++)
             {

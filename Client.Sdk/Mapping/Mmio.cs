@@ -30,20 +30,22 @@ internal static unsafe partial class Mmio
         catch (Exception exception) when (exception is DllNotFoundException or BadImageFormatException or EntryPointNotFoundException)
         {
             throw new PlatformNotSupportedException(
-                $"lib{Library}.so can't be loaded on {RuntimeInformation.RuntimeIdentifier}: it comes with BarBroker.Client, as runtimes/linux-x64/native or linux-arm64/native in the "
-                + "package, and must lie beside the application.",
+                $"lib{Library}.so can't be loaded on {RuntimeInformation.RuntimeIdentifier}: it comes with the package BarBroker.Client, in "
+                + "runtimes/linux-x64/native or linux-arm64/native, and must lie beside the application.",
                 exception);
         }
 
         if (result == -FileExists)
         {
             throw new InvalidOperationException(
-                $"Another copy of lib{Library}.so handles this process's bus errors already. Load BarBroker.Client once for all of the process, such as in the default AssemblyLoadContext.");
+                $"Another copy of lib{Library}.so handles this process's bus errors already. "
+                + "Load BarBroker.Client once for all of the process, such as in the default AssemblyLoadContext.");
         }
 
         if (result != 0)
         {
-            throw new InvalidOperationException($"lib{Library}.so could not install its signal handler: {Marshal.GetPInvokeErrorMessage(-result)} (errno {-result}).");
+            throw new InvalidOperationException(
+                $"lib{Library}.so could not install its signal handler: {Marshal.GetPInvokeErrorMessage(-result)} (errno {-result}).");
         }
     }
 

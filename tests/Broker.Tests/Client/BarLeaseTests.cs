@@ -166,6 +166,16 @@ public sealed class BarLeaseTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task The_brokers_last_word_counts_more_than_its_hanging_up()
+    {
+        BarLease lease = await AcquireAsync();
+        _broker.SendEnd(lease.Id, EndReason.Shutdown);
+        _broker.Close();
+        await EndOf(lease);
+        Assert.Equal(LeaseEndReason.Shutdown, lease.EndReason);
+    }
+
+    [Fact]
     public async Task A_lease_that_arrives_after_the_connections_end_is_over()
     {
         TaskCompletionSource answered = new();

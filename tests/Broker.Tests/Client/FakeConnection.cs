@@ -80,7 +80,7 @@ internal sealed class FakeConnection : IBrokerConnection
         return OnRelease(leaseId);
     }
 
-    public async IAsyncEnumerable<WatchEvent> WatchAsync([System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<WatchEvent> WatchAsync()
     {
         Watches++;
         _lastSequence = 0;
@@ -89,7 +89,7 @@ internal sealed class FakeConnection : IBrokerConnection
             SendSnapshot([.. Snapshot()]);
         }
 
-        await foreach (WatchEvent change in _events.Reader.ReadAllAsync(cancellationToken))
+        await foreach (WatchEvent change in _events.Reader.ReadAllAsync())
         {
             yield return change;
         }
@@ -114,7 +114,12 @@ internal sealed class FakeConnection : IBrokerConnection
     /// <summary>As the simulated device does it.</summary>
     public void TakeMemory(ulong leaseId) => Files.Truncate(_memory[leaseId], 0);
 
-    public void Close() => _closed.Cancel();
+    /// <summary>What was sent before still arrives.</summary>
+    public void Close()
+    {
+        _closed.Cancel();
+        EndWatch(Failure(StatusCode.Unavailable));
+    }
 
     public ValueTask DisposeAsync()
     {

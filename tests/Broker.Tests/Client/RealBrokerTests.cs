@@ -182,7 +182,8 @@ public sealed class RealBrokerTests : IAsyncLifetime
         RpcException missing = await Assert.ThrowsAsync<RpcException>(() => BarBrokerClient.ConnectAsync(_broker.SocketPath + "-not", Cancelled));
         Assert.Equal(StatusCode.Unavailable, missing.StatusCode);
         Assert.Contains(_broker.SocketPath + "-not", missing.Message, StringComparison.Ordinal);
-        await Assert.ThrowsAsync<ArgumentException>(() => BarBrokerClient.ConnectAsync("/" + new string('x', 108), Cancelled));
+        RpcException tooLong = await Assert.ThrowsAsync<RpcException>(() => BarBrokerClient.ConnectAsync("/" + new string('x', 108), Cancelled));
+        Assert.Contains("107 bytes", tooLong.Message, StringComparison.Ordinal);
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => BarBrokerClient.ConnectAsync(_broker.SocketPath, new CancellationToken(true)));
     }
 

@@ -64,10 +64,11 @@ internal sealed partial class TestBroker : IAsyncDisposable
         return broker;
     }
 
-    /// <summary>As the daemon stops: leases first, then connections.</summary>
+    /// <summary>As the daemon stops: leases first, then who watches them, then connections.</summary>
     public async Task StopAsync(CancellationToken cancellationToken)
     {
-        await Leases.ShutdownAsync();
+        (_, Task watchersLeft) = await Leases.ShutdownAsync();
+        await watchersLeft.WaitAsync(cancellationToken);
         await _server.StopAsync(cancellationToken);
     }
 
