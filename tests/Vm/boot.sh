@@ -175,7 +175,8 @@ run_machine() {
     machine=$!
     tail --pid="$machine" -s 0.1 -n +1 -f "$results/output.log" &
     follower=$!
-    wait "$machine" || machine_status=$?
+    # bash would report the kill of a timeout here; verdict does.
+    wait "$machine" 2>/dev/null || machine_status=$?
     machine=''
     wait "$follower" || true
 }
