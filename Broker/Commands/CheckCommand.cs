@@ -14,7 +14,7 @@ internal static class CheckCommand
     {
         Option<string> config = CommonOptions.Config();
         Command command = new("check", "Validate a policy file and show what it says. Touches no device.") { config };
-        command.SetAction(parsed => Run(parsed.GetRequiredValue(config), AnsiConsole.Console, Console.Error));
+        command.SetAction(parsed => Run(parsed.GetRequiredValue(config), Terminal.Create(), Console.Error));
         return command;
     }
 

@@ -17,7 +17,7 @@ internal static class StatusCommand
     {
         Option<string> socket = CommonOptions.AdminSocket();
         Command command = new("status", "Show how the devices of a running broker are occupied, and who holds what.") { socket };
-        command.SetAction((parsed, cancellationToken) => RunAsync(parsed.GetRequiredValue(socket), AnsiConsole.Console, Console.Error, cancellationToken));
+        command.SetAction((parsed, cancellationToken) => RunAsync(parsed.GetRequiredValue(socket), Terminal.Create(), Console.Error, cancellationToken));
         return command;
     }
 

@@ -70,10 +70,13 @@ internal sealed class StatusView(IAnsiConsole output, DateTimeOffset now)
     {
         string label = $"  BAR {bar.Bar_}  0x{bar.Size:x}";
         output.Write($"{label,-24}[");
-        foreach (Occupancy cell in OccupancyMap.Of(bar, leases, Math.Clamp(output.Profile.Width - 30, 8, WidestMap)))
+        Occupancy[] map = OccupancyMap.Of(bar, leases, Math.Clamp(output.Profile.Width - 30, 8, WidestMap));
+        for (int start = 0, end; start < map.Length; start = end)
         {
-            (_, char symbol, Color color, _) = Legend.First(entry => entry.Occupancy == cell);
-            output.Write(symbol.ToString(), new Style(color));
+            // Cells of a colour go out together.
+            end = Array.FindIndex(map, start, cell => cell != map[start]) is >= 0 and int next ? next : map.Length;
+            (_, char symbol, Color color, _) = Legend.First(entry => entry.Occupancy == map[start]);
+            output.Write(new string(symbol, end - start), new Style(color));
         }
 
         output.WriteLine("]");

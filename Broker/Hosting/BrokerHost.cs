@@ -34,6 +34,9 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
 
     private readonly ILogger _logger = loggers.CreateLogger<BrokerHost>();
 
+    /// <summary>Is called once clients are served.</summary>
+    public Action Serving { get; init; } = () => { };
+
     /// <summary>Serves until <paramref name="stop"/> is cancelled.</summary>
     /// <returns>False when it stopped without having seen the end of every lease confirmed.</returns>
     /// <exception cref="PolicyException">The policy does not fit the devices.</exception>
@@ -67,6 +70,7 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
         ServiceManager manager = ServiceManager.FromEnvironment(_logger);
         manager.Notify("READY=1");
         HostLog.Serving(_logger, devices.Length, brokerSocket, policy.ClientGroup.ToString(), adminSocket);
+        Serving();
         await WaitForAsync(stop);
 
         manager.Notify("STOPPING=1");

@@ -24,8 +24,8 @@ internal static partial class HostLog
     [LoggerMessage(1207, LogLevel.Error, "Device '{Device}' did not close cleanly", EventName = "CloseFailed")]
     public static partial void CloseFailed(ILogger logger, string device, Exception exception);
 
-    [LoggerMessage(1208, LogLevel.Warning, "The service manager at {Socket} can't be told {State}", EventName = "NotifyFailed")]
-    public static partial void NotifyFailed(ILogger logger, string socket, string state, Exception exception);
+    [LoggerMessage(1208, LogLevel.Warning, "The service manager at {Socket} can't be told {State}: {Error}", EventName = "NotifyFailed")]
+    public static partial void NotifyFailed(ILogger logger, string socket, string state, string error);
 
     [LoggerMessage(1209, LogLevel.Warning, "SIGHUP: this broker reads its policy at its start only. Restart it, which ends all leases, to read it again", EventName = "HangUp")]
     public static partial void HangUp(ILogger logger);

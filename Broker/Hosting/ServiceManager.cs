@@ -25,7 +25,7 @@ internal sealed class ServiceManager(string? socketPath, ILogger logger)
         }
         catch (Exception exception) when (exception is SocketException or ArgumentException)
         {
-            HostLog.NotifyFailed(logger, socketPath, state, exception);
+            HostLog.NotifyFailed(logger, socketPath, state, exception.Message);
         }
     }
 }

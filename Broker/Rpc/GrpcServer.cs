@@ -36,7 +36,7 @@ public sealed class GrpcServer : IAsyncDisposable
         _application = new GrpcApplication(options, _log, logger.IsEnabled(LogLevel.Debug), timeProvider, _stopping.Token);
         DescriptorBudget budget = new(options.MaxDescriptorsUnderWay ?? GrpcLimits.DescriptorsUnderWay(DescriptorTable.GetLimit()));
         UnixSocketTransport transport = new(new TransportOptions(options.PrefaceTimeout, budget), loggerFactory, timeProvider);
-        _kestrel = new KestrelServer(Options.Create(CreateKestrelOptions()), transport, loggerFactory);
+        _kestrel = new KestrelServer(Options.Create(CreateKestrelOptions()), transport, new KestrelLoggerFactory(loggerFactory, _log));
         Health.Set(string.Empty, HealthCheckResponse.Types.ServingStatus.Serving);
     }
 
@@ -79,7 +79,7 @@ public sealed class GrpcServer : IAsyncDisposable
     private ServedEndPoint Serve(GrpcEndpoint endpoint)
     {
         DescriptorIndex index = new();
-        List<IGrpcService> services = [.. endpoint.Services, new HealthService(Health), new ReflectionService(index)];
+        List<IGrpcService> services = [.. endpoint.Services, new HealthService(Health), new ReflectionService(index), new AlphaReflectionService(index)];
         foreach (IGrpcService service in services)
         {
             index.Add(service.Descriptor);

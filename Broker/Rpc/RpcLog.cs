@@ -14,4 +14,7 @@ internal sealed partial class RpcLog(ILogger logger)
 
     [LoggerMessage(203, LogLevel.Debug, "{Method} on connection {ConnectionId} passed its deadline")]
     public partial void DeadlineExceeded(string method, ulong connectionId);
+
+    [LoggerMessage(204, LogLevel.Warning, "A call was reset: {Reason}. Some gRPC libraries send a socket's path as :authority; the client must set the authority to localhost (grpc.default_authority)")]
+    public partial void AuthorityRejected(string reason);
 }

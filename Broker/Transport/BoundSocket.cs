@@ -115,7 +115,7 @@ internal sealed class BoundSocket : IDisposable
         {
             switch (exception.SocketErrorCode)
             {
-                case SocketError.ConnectionRefused when IsSocket(path):
+                case SocketError.ConnectionRefused when FileKind.IsSocket(path):
                     File.Delete(path);
                     return;
                 case SocketError.ConnectionRefused:
@@ -135,13 +135,6 @@ internal sealed class BoundSocket : IDisposable
         }
 
         throw new IOException($"Can't listen on {path}: a live process does already. Stop it, or choose another directory.");
-    }
-
-    // .NET has no name for a socket's file type; everything else it can name.
-    private static bool IsSocket(string path)
-    {
-        FileAttributes attributes = File.GetAttributes(path);
-        return (attributes & (FileAttributes.Directory | FileAttributes.ReparsePoint)) == 0 && new FileInfo(path).Length == 0;
     }
 
     /// <summary>

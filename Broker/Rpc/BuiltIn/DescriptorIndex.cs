@@ -95,9 +95,12 @@ internal sealed class DescriptorIndex
     private void AddEnum(EnumDescriptor enumeration)
     {
         _symbols[enumeration.FullName] = enumeration.File;
+
+        // Values stand beside their enum, not in it, as in C++: the runtime's own FullName for them says otherwise.
+        string scope = enumeration.FullName[..^enumeration.Name.Length];
         foreach (EnumValueDescriptor value in enumeration.Values)
         {
-            _symbols[value.FullName] = enumeration.File;
+            _symbols[scope + value.Name] = enumeration.File;
         }
     }
 

@@ -97,6 +97,9 @@ public sealed class LeaseTableModelTests
             await Task.WhenAll(_calls);
             (_, Task watchersLeft) = await _table.ShutdownAsync();
             await watchersLeft;
+
+            // The first may have joined an attempt that was failing already: what that left in quarantine is tried again.
+            await _table.ShutdownAsync();
             await Task.WhenAll(_watchers);
             CheckNothingIsLeft();
         }

@@ -1,0 +1,115 @@
+using BarBroker.Client.Grpc;
+using BarBroker.Grpc;
+using BarBroker.Grpc.Health.V1;
+using BarBroker.Grpc.Reflection.V1;
+using BarBroker.Rpc.BuiltIn;
+using Google.Protobuf.Reflection;
+using Xunit;
+using ServingStatus = BarBroker.Grpc.Health.V1.HealthCheckResponse.Types.ServingStatus;
+
+namespace BarBroker.Tests.Grpc;
+
+public sealed class BuiltInServiceTests
+{
+    private static readonly string[] ImportOrder = ["barbroker/v1/broker.proto", "barbroker/v1/lease.proto"];
+
+    private static CancellationToken TestToken => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Health_answers_for_each_service_and_for_the_server()
+    {
+        await using TestHost host = await TestHost.StartAsync();
+        await using UnixGrpcChannel channel = await host.ConnectAsync();
+        host.Server.Health.Set(TestService.Name, ServingStatus.NotServing);
+
+        Assert.Equal(ServingStatus.Serving, await CheckAsync(channel, string.Empty));
+        Assert.Equal(ServingStatus.NotServing, await CheckAsync(channel, TestService.Name));
+        RpcException failure = await Assert.ThrowsAsync<RpcException>(() => CheckAsync(channel, "no.such.Service"));
+        Assert.Equal(StatusCode.NotFound, failure.StatusCode);
+    }
+
+    [Fact]
+    public async Task Watching_health_sends_the_status_and_each_change()
+    {
+        await using TestHost host = await TestHost.StartAsync();
+        await using UnixGrpcChannel channel = await host.ConnectAsync();
+        await using IAsyncEnumerator<HealthCheckResponse> watch = channel.ServerStreamingAsync<HealthCheckRequest, HealthCheckResponse>(
+            "/grpc.health.v1.Health/Watch", new HealthCheckRequest { Service = "later" }, new CallOptions(CancellationToken: TestToken)).GetAsyncEnumerator(TestToken);
+
+        Assert.True(await watch.MoveNextAsync());
+        Assert.Equal(ServingStatus.ServiceUnknown, watch.Current.Status);
+        host.Server.Health.Set("later", ServingStatus.Serving);
+        Assert.True(await watch.MoveNextAsync());
+        Assert.Equal(ServingStatus.Serving, watch.Current.Status);
+    }
+
+    [Fact]
+    public void The_requested_file_comes_first_then_its_imports()
+    {
+        ServerReflectionResponse response = Index().Answer(new ServerReflectionRequest { FileContainingSymbol = "barbroker.v1.Broker.Acquire" });
+
+        string[] names = [.. response.FileDescriptorResponse.FileDescriptorProto.Select(static file => FileDescriptorProto.Parser.ParseFrom(file).Name)];
+        Assert.Equal(ImportOrder, names);
+    }
+
+    [Theory]
+    [InlineData("barbroker.v1.Broker")]
+    [InlineData("barbroker.v1.AcquireRequest")]
+    [InlineData("barbroker.v1.AcquireRequest.device")]
+    [InlineData("barbroker.v1.AcquireRequest.target")]
+    [InlineData("barbroker.v1.Delivery")]
+    [InlineData("barbroker.v1.DELIVERY_IN_BAND")]
+    public void Every_kind_of_symbol_is_found(string symbol) => Assert.Equal(
+        ServerReflectionResponse.MessageResponseOneofCase.FileDescriptorResponse,
+        Index().Answer(new ServerReflectionRequest { FileContainingSymbol = symbol }).MessageResponseCase);
+
+    [Fact]
+    public void What_is_not_there_is_NOT_FOUND_inside_the_answer()
+    {
+        ServerReflectionRequest[] requests =
+        [
+            new() { FileByFilename = "no.proto" },
+            new() { FileContainingSymbol = "no.Symbol" },
+            new() { FileContainingExtension = new ExtensionRequest { ContainingType = "no.Type", ExtensionNumber = 1 } },
+            new() { AllExtensionNumbersOfType = "no.Type" },
+        ];
+        foreach (ServerReflectionRequest request in requests)
+        {
+            Assert.Equal((int)StatusCode.NotFound, Index().Answer(request).ErrorResponse.ErrorCode);
+        }
+    }
+
+    [Fact]
+    public void An_empty_request_is_INVALID_ARGUMENT() =>
+        Assert.Equal((int)StatusCode.InvalidArgument, Index().Answer(new ServerReflectionRequest()).ErrorResponse.ErrorCode);
+
+    [Theory]
+    [InlineData("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")]
+    [InlineData("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")]
+    public async Task Both_names_of_reflection_list_the_services(string path)
+    {
+        await using TestHost host = await TestHost.StartAsync();
+        await using UnixGrpcChannel channel = await host.ConnectAsync();
+
+        // One request and a half-close are all that a list takes, so the call fits a client without request streams.
+        await foreach (ServerReflectionResponse response in channel.ServerStreamingAsync<ServerReflectionRequest, ServerReflectionResponse>(
+            path, new ServerReflectionRequest { ListServices = "*" }, new CallOptions(CancellationToken: TestToken)))
+        {
+            Assert.Contains(TestService.Name, response.ListServicesResponse.Service.Select(static service => service.Name));
+            return;
+        }
+
+        Assert.Fail("No answer came.");
+    }
+
+    private static DescriptorIndex Index()
+    {
+        DescriptorIndex index = new();
+        index.Add(BarBroker.V1.BrokerReflection.Descriptor.Services[0]);
+        return index;
+    }
+
+    private static async Task<ServingStatus> CheckAsync(UnixGrpcChannel channel, string service) =>
+        (await channel.UnaryAsync<HealthCheckRequest, HealthCheckResponse>(
+            "/grpc.health.v1.Health/Check", new HealthCheckRequest { Service = service }, new CallOptions(CancellationToken: TestToken))).Status;
+}
