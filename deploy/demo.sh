@@ -57,13 +57,11 @@ stage_demo() {
 demo_in_vm() {
     local module results=$scratch/results
     module=$("$tests/Vm/module.sh")
-    mkdir "$results"
-    : >"$results/ivshmem.bin"
-    truncate -s 64M "$results/ivshmem.bin"
-    write_word "$results/ivshmem.bin" "$LEFT_OFFSET" a11ce001
-    write_word "$results/ivshmem.bin" "$RIGHT_OFFSET" 0b0b0002
+    truncate -s 64M "$scratch/memory"
+    write_word "$scratch/memory" "$LEFT_OFFSET" a11ce001
+    write_word "$scratch/memory" "$RIGHT_OFFSET" 0b0b0002
     echo "Booting the machine; its ivshmem has a11ce001 and 0b0b0002 at the start of the windows ..."
-    "$tests/Vm/boot.sh" --results "$results" --payload "$payload" --module "$module" \
+    "$tests/Vm/boot.sh" --results "$results" --payload "$payload" --module "$module" --ivshmem "$scratch/memory" \
         -- sh "$GUEST_STAGE/run.sh" "$GUEST_STAGE" "$GUEST_STAGE/vm.json" dotnet
     echo
     echo "Outside of the machine, in the memory behind the BAR, 0x100 past the start of each window:"

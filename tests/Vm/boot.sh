@@ -8,6 +8,7 @@
 #   --payload DIR        its content is laid over the guest's /; repeatable, later ones win
 #   --module FILE        a kernel module to load after VFIO's; repeatable, in order
 #   --env NAME=VALUE     for COMMAND; repeatable
+#   --ivshmem FILE       what the memory behind ivshmem's BAR 2 has in it at the start: 64 MiB (zeros)
 #   --timeout SECONDS    for everything (300)
 #   --memory MIB         (2048)
 #   --cpus N             (1) More than one means real concurrency, for stress: see README.md
@@ -31,6 +32,7 @@ here=$(dirname "$(readlink -f "$0")")
 readonly USAGE_ERROR=120 KERNEL_REPORT=121 NO_WORD=122 SETUP_FAILED=123 TIMED_OUT=124
 # Of the functions under test; the machine's own devices go behind them.
 readonly IVSHMEM_SLOT=04 EDU_SLOT=05 NVME_SLOT=06 ROOT_PORT_SLOT=07
+readonly IVSHMEM_BYTES=$((64 << 20))
 
 # Whatever fails here outside the guest must not look like COMMAND's own status.
 trap 'exit "$USAGE_ERROR"' ERR
@@ -40,16 +42,21 @@ die() {
     exit "$USAGE_ERROR"
 }
 
-results='' timeout=300 memory=2048 cpus=1 cpu=max root_port=''
+results='' timeout=300 memory=2048 cpus=1 cpu=max root_port='' ivshmem_image=''
 payloads=() modules=() environment=()
 while (($#)); do
     case $1 in
-        --results | --payload | --module | --env | --timeout | --memory | --cpus | --cpu)
+        --results | --payload | --module | --env | --ivshmem | --timeout | --memory | --cpus | --cpu)
             (($# > 1)) || die "$1 needs a value" ;;&
         --results) results=$2; shift ;;
         --payload) [[ -d $2 ]] || die "--payload: no directory '$2'"; payloads+=("$2"); shift ;;
         --module) [[ -f $2 ]] || die "--module: no file '$2'"; modules+=("$2"); shift ;;
         --env) [[ $2 =~ ^[A-Za-z_][A-Za-z0-9_]*= ]] || die "--env: '$2' is not NAME=VALUE"; environment+=("$2"); shift ;;
+        --ivshmem)
+            [[ $(stat -Lc %s "$2" 2>/dev/null) == "$IVSHMEM_BYTES" ]] || die "--ivshmem: '$2' is no file of 64 MiB"
+            ivshmem_image=$2
+            shift
+            ;;
         --timeout) timeout=$2; shift ;;
         --memory) memory=$2; shift ;;
         --cpus) cpus=$2; shift ;;
@@ -165,6 +172,7 @@ run_machine() {
     local follower
     # What an earlier run left would be taken for this one's.
     rm -f "$results"/{console.log,output.log,ivshmem.bin,verdict} "$1/monitor"
+    [[ -z $ivshmem_image ]] || cp "$ivshmem_image" "$results/ivshmem.bin"
     : >"$results/output.log"
     : >"$results/console.log"
     : >"$1/status"

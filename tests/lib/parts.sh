@@ -76,9 +76,9 @@ run_scenarios_in_vm() {
     local vm module
     vm=$(make_results vm)
     module=$("$root/tests/Vm/module.sh")
-    fill_backing_file "$vm/ivshmem.bin"
+    fill_backing_file "$scratch/ivshmem.bin"
     "$root/tests/Vm/boot.sh" --results "$vm" --timeout "$VM_TIMEOUT" --payload "$payload" --module "$module" \
-        --env "BAR_BROKER_STAGE=$GUEST_STAGE" --env BAR_BROKER_RESULTS=/results \
+        --ivshmem "$scratch/ivshmem.bin" --env "BAR_BROKER_STAGE=$GUEST_STAGE" --env BAR_BROKER_RESULTS=/results \
         -- dotnet "$GUEST_STAGE/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}"
 }
 
