@@ -10,7 +10,8 @@ public sealed class Metadata : IEnumerable<Metadata.Entry>
     /// <summary>How many entries there are; a key may stand more than once.</summary>
     public int Count => _entries.Count;
 
-    /// <summary>Adds an ASCII value. <paramref name="key"/> must not end in <c>-bin</c>.</summary>
+    /// <summary>Adds a value of printable ASCII. <paramref name="key"/> must not end in <c>-bin</c>.</summary>
+    /// <exception cref="ArgumentException">Key or value has characters that can't stand in a header.</exception>
     public void Add(string key, string value) => _entries.Add(new Entry(key, value));
 
     /// <summary>Adds a binary value. <paramref name="key"/> must end in <c>-bin</c>.</summary>
@@ -41,6 +42,9 @@ public sealed class Metadata : IEnumerable<Metadata.Entry>
         return key.Length > 0;
     }
 
+    /// <summary>Whether <paramref name="value"/> may stand in a header: printable ASCII.</summary>
+    internal static bool IsValidValue(string value) => !value.AsSpan().ContainsAnyExceptInRange(' ', '~');
+
     private Entry? Find(string key) => _entries.FindLast(entry => string.Equals(entry.Key, key, StringComparison.OrdinalIgnoreCase));
 
     /// <summary>One key and its value.</summary>
@@ -52,7 +56,9 @@ public sealed class Metadata : IEnumerable<Metadata.Entry>
         internal Entry(string key, string value)
         {
             Key = Checked(key, binary: false);
-            _text = value;
+            _text = IsValidValue(value)
+                ? value
+                : throw new ArgumentException($"Metadata '{key}' may have only printable ASCII; for anything else use a key that ends in '-bin'.", nameof(value));
         }
 
         internal Entry(string key, byte[] value)

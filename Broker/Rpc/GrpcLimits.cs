@@ -6,6 +6,18 @@ internal static class GrpcLimits
     /// <summary>Two descriptors each (socket and pidfd): far below the unit's LimitNOFILE.</summary>
     internal const int MaxConnections = 1024;
 
+    /// <summary>A quarter of them.</summary>
+    internal const int MaxConnectionsPerUser = 256;
+
+    /// <summary>
+    /// Bytes of request bodies that one connection, and one call, may send ahead. Requests are some hundred bytes; Kestrel's own windows
+    /// (1 MiB and 768 KiB) would let idle handlers hold that much for each connection.
+    /// </summary>
+    internal const int ConnectionWindow = 256 * 1024;
+
+    /// <inheritdoc cref="ConnectionWindow"/>
+    internal const int StreamWindow = 128 * 1024;
+
     /// <summary>gRPC's usual limit, which tools expect. Nothing that the broker reads comes near it.</summary>
     internal const int MaxReceiveMessageSize = 4 * 1024 * 1024;
 

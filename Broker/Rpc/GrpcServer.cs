@@ -30,6 +30,10 @@ public sealed class GrpcServer : IAsyncDisposable
             throw new ArgumentException("A server needs at least one endpoint.", nameof(options));
         }
 
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxReceiveMessageSize, 0);
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(options.PrefaceTimeout, TimeSpan.Zero);
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxDescriptorsUnderWay ?? 1, 1);
+
         ILogger logger = loggerFactory.CreateLogger<GrpcServer>();
         _log = new RpcLog(logger);
         _endpoints = [.. options.Endpoints.Select(Serve)];
@@ -78,6 +82,8 @@ public sealed class GrpcServer : IAsyncDisposable
 
     private ServedEndPoint Serve(GrpcEndpoint endpoint)
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(endpoint.MaxConnections, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(endpoint.MaxConnectionsPerUser, 1);
         DescriptorIndex index = new();
         List<IGrpcService> services = [.. endpoint.Services, new HealthService(Health), new ReflectionService(index), new AlphaReflectionService(index)];
         foreach (IGrpcService service in services)
@@ -92,6 +98,7 @@ public sealed class GrpcServer : IAsyncDisposable
             Group = endpoint.Group,
             Inherited = endpoint.Inherited,
             MaxConnections = endpoint.MaxConnections,
+            MaxConnectionsPerUser = endpoint.MaxConnectionsPerUser,
         };
     }
 
@@ -108,6 +115,8 @@ public sealed class GrpcServer : IAsyncDisposable
         // Streams may be of any length; messages have a limit of their own, and the transport counts the connections.
         kestrel.Limits.MaxRequestBodySize = null;
         kestrel.Limits.MaxConcurrentConnections = null;
+        kestrel.Limits.Http2.InitialConnectionWindowSize = GrpcLimits.ConnectionWindow;
+        kestrel.Limits.Http2.InitialStreamWindowSize = GrpcLimits.StreamWindow;
         foreach (ServedEndPoint endpoint in _endpoints)
         {
             kestrel.Listen(endpoint, static listen => listen.Protocols = HttpProtocols.Http2);

@@ -23,6 +23,9 @@ public sealed class GrpcEndpoint
 
     /// <summary>Connections at a time. One more is accepted and closed at once. Each endpoint has its own budget, so that a flood on one locks nobody out of the other.</summary>
     public int MaxConnections { get; init; } = GrpcLimits.MaxConnections;
+
+    /// <summary>Connections of one uid at a time, so that one user can't lock the others out.</summary>
+    public int MaxConnectionsPerUser { get; init; } = GrpcLimits.MaxConnectionsPerUser;
 }
 
 /// <summary>What a <see cref="GrpcServer"/> serves, and its limits.</summary>

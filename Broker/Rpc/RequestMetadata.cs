@@ -21,9 +21,13 @@ internal static class RequestMetadata
 
             foreach (string? value in values)
             {
-                if (!name.EndsWith(GrpcProtocol.BinarySuffix, StringComparison.Ordinal))
+                if (!name.EndsWith(GrpcProtocol.BinarySuffix, StringComparison.OrdinalIgnoreCase))
                 {
-                    metadata.Add(name, value ?? string.Empty);
+                    // By the protocol, what is no ASCII may be dropped.
+                    if (value is not null && Metadata.IsValidValue(value))
+                    {
+                        metadata.Add(name, value);
+                    }
                 }
                 else if (!BinaryHeader.TryAddTo(metadata, name, value ?? string.Empty))
                 {
@@ -36,7 +40,6 @@ internal static class RequestMetadata
     }
 
     /// <summary>Adds metadata to response headers or trailers.</summary>
-    /// <exception cref="ArgumentException">A text value can't stand in a header.</exception>
     internal static void Write(IHeaderDictionary headers, Metadata metadata)
     {
         foreach (Metadata.Entry entry in metadata)

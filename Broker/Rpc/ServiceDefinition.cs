@@ -18,7 +18,10 @@ public delegate Task DuplexStreamingServerMethod<in TRequest, out TResponse>(IAs
 /// <summary>Where a streaming handler writes its messages.</summary>
 public interface IServerStreamWriter<in T>
 {
-    /// <summary>Completes when the message is handed to the transport and the caller has room for more. One write at a time.</summary>
+    /// <summary>
+    /// Completes when the message is handed to the transport and the caller has room for more. One write at a time. Cancelling a write that
+    /// waits for the caller gives up the whole call.
+    /// </summary>
     Task WriteAsync(T message, CancellationToken cancellationToken);
 }
 

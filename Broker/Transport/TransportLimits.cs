@@ -19,7 +19,7 @@ internal static class TransportLimits
     internal const int MinMemoryPerMessage = 512;
 
     /// <summary>Bytes that a peer may be ahead of Kestrel before it is no longer read.</summary>
-    internal const int InputHighWater = 1024 * 1024;
+    internal const int InputHighWater = 128 * 1024;
 
     /// <summary>Bytes that Kestrel may be ahead of a slow peer before its writes wait.</summary>
     internal const int OutputHighWater = 64 * 1024;

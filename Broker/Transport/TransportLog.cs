@@ -27,6 +27,9 @@ internal sealed partial class TransportLog(ILogger logger)
     [LoggerMessage(107, LogLevel.Debug, "Connection {ConnectionId} ended with {Count} descriptors unread by uid {Uid}, pid {Pid}")]
     public partial void LeftUnread(ulong connectionId, int count, uint uid, int pid);
 
+    [LoggerMessage(109, LogLevel.Warning, "A connection on {Path} was refused: uid {Uid} has {Limit} already")]
+    public partial void TooManyConnectionsOfUser(string path, uint uid, int limit);
+
     [LoggerMessage(108, LogLevel.Error, "Connection {ConnectionId} failed unexpectedly")]
     public partial void Failed(Exception exception, ulong connectionId);
 }

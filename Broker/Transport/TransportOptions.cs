@@ -21,6 +21,9 @@ internal abstract class UnixSocketEndPoint(string path) : EndPoint
     /// <summary>Connections at a time.</summary>
     internal required int MaxConnections { get; init; }
 
+    /// <summary>Connections of one uid at a time.</summary>
+    internal required int MaxConnectionsPerUser { get; init; }
+
     /// <inheritdoc/>
     public override string ToString() => $"unix:{Path}";
 }

@@ -35,8 +35,6 @@ internal sealed partial class UnixConnection
     private async Task ReceiveLoopAsync(PipeWriter input)
     {
         int silent = TransportLimits.PrefaceLength;
-        using ITimer silence = _timeProvider.CreateTimer(
-            static connection => ((UnixConnection)connection!).OnSilent(), this, _options.PrefaceTimeout, Timeout.InfiniteTimeSpan);
         while (true)
         {
             // A wait without a buffer: an idle connection holds no memory. Descriptors that a client sends are dropped by the kernel,
@@ -53,7 +51,7 @@ internal sealed partial class UnixConnection
                 silent -= received;
                 if (silent <= 0)
                 {
-                    silence.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+                    await _silence.DisposeAsync();
                 }
             }
 

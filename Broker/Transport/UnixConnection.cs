@@ -22,7 +22,7 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
     private readonly TransportOptions _options;
     private readonly Action _onDisposed;
     private readonly TransportLog _log;
-    private readonly TimeProvider _timeProvider;
+    private readonly ITimer _silence;
     private readonly IDuplexPipe _application;
     private readonly CancellationTokenSource _closed = new();
     private readonly Lock _gate = new();
@@ -62,7 +62,8 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
         _options = options;
         _onDisposed = onDisposed;
         _log = log;
-        _timeProvider = timeProvider;
+        _silence = timeProvider.CreateTimer(
+            static connection => ((UnixConnection)connection!).OnSilent(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _descriptors = new OutgoingDescriptors(socket.SafeHandle, options.Budget, TransportLimits.MaxDescriptorsPerConnection);
         _writable = new WritableSignal(socket.SafeHandle);
         (Transport, _application) = DuplexPipe.CreatePair();
@@ -88,6 +89,7 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
     internal void Start()
     {
         _log.Accepted(_id, _endpoint.Path, _credentials.Uid, _credentials.Gid, _credentials.Pid);
+        _silence.Change(_options.PrefaceTimeout, Timeout.InfiniteTimeSpan);
         _receiving = ReceiveAsync();
         _sending = SendAsync();
     }
@@ -121,6 +123,7 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
         await _receiving;
 
         // The loops are over: nobody waits for writability, and nobody but this method touches the socket.
+        await _silence.DisposeAsync();
         _writable.Dispose();
         _process?.Dispose();
         int unread = _descriptors.Close();

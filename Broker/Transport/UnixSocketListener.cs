@@ -15,7 +15,7 @@ internal sealed class UnixSocketListener : IConnectionListener
     private readonly TransportLog _log;
     private readonly TimeProvider _timeProvider;
     private readonly CancellationTokenSource _unbound = new();
-    private int _connections;
+    private readonly ConnectionSlots _slots;
 
     internal UnixSocketListener(
         UnixSocketEndPoint endpoint, BoundSocket bound, TransportOptions options, Func<ulong> nextId, TransportLog log, TimeProvider timeProvider)
@@ -26,6 +26,7 @@ internal sealed class UnixSocketListener : IConnectionListener
         _nextId = nextId;
         _log = log;
         _timeProvider = timeProvider;
+        _slots = new ConnectionSlots(endpoint.MaxConnections, endpoint.MaxConnectionsPerUser);
     }
 
     public EndPoint EndPoint => _endpoint;
@@ -70,31 +71,49 @@ internal sealed class UnixSocketListener : IConnectionListener
 
     private UnixConnection? TryOpen(Socket socket)
     {
-        if (Interlocked.Increment(ref _connections) > _endpoint.MaxConnections)
-        {
-            Interlocked.Decrement(ref _connections);
-            _log.TooManyConnections(_endpoint.Path, _endpoint.MaxConnections);
-            socket.Dispose();
-            return null;
-        }
-
+        PeerCredentials? peer = null;
         try
         {
             PeerCredentials credentials = PeerIdentity.ReadCredentials(socket.SafeHandle);
+            if (!TryTakeSlot(credentials.Uid))
+            {
+                socket.Dispose();
+                return null;
+            }
+
+            peer = credentials;
             OwnedDescriptor? process = PeerIdentity.OpenProcess(socket.SafeHandle, credentials.Pid);
-            UnixConnection connection = new(_nextId(), socket, _endpoint, credentials, process, _options, Release, _log, _timeProvider);
+            UnixConnection connection = new(
+                _nextId(), socket, _endpoint, credentials, process, _options, () => _slots.Release(credentials.Uid), _log, _timeProvider);
             connection.Start();
             return connection;
         }
         catch (UnixException exception)
         {
             // Nothing may be decided about a peer that the kernel does not name.
-            Release();
+            if (peer is not null)
+            {
+                _slots.Release(peer.Uid);
+            }
+
             _log.PeerUnknown(exception, _endpoint.Path);
             socket.Dispose();
             return null;
         }
     }
 
-    private void Release() => Interlocked.Decrement(ref _connections);
+    private bool TryTakeSlot(uint uid)
+    {
+        switch (_slots.TryTake(uid))
+        {
+            case ConnectionSlots.Answer.Full:
+                _log.TooManyConnections(_endpoint.Path, _endpoint.MaxConnections);
+                return false;
+            case ConnectionSlots.Answer.UserFull:
+                _log.TooManyConnectionsOfUser(_endpoint.Path, uid, _endpoint.MaxConnectionsPerUser);
+                return false;
+            default:
+                return true;
+        }
+    }
 }

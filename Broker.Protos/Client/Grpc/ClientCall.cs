@@ -177,7 +177,10 @@ internal sealed class ClientCall : IDisposable
             {
                 if (!name.EndsWith(GrpcProtocol.BinarySuffix, StringComparison.OrdinalIgnoreCase))
                 {
-                    metadata.Add(name, value);
+                    if (Metadata.IsValidValue(value))
+                    {
+                        metadata.Add(name, value);
+                    }
                 }
                 else
                 {

@@ -113,7 +113,7 @@ public sealed class ConnectionTests
         await slow.SendAsync("PRI * HTTP"u8.ToArray(), SocketFlags.None);
         await using UnixGrpcChannel speaking = await host.ConnectAsync();
 
-        // The accept of the third connection is proof of the first two's, whose clocks started with it.
+        // Connections are accepted in order: the third one's answer is proof that the first two's clocks run.
         time.Advance(TimeSpan.FromSeconds(5));
 
         Assert.Equal(0, await silent.ReceiveAsync(new byte[1], SocketFlags.None, TestToken));
