@@ -27,9 +27,6 @@ internal static class TransportLimits
     /// <summary>What one read asks for.</summary>
     internal const int MinReadSize = 2048;
 
-    /// <summary>A connection has spoken once this much came: HTTP/2's preface, RFC 9113 section 3.4.</summary>
-    internal const int PrefaceLength = 24;
-
     /// <summary>How long accepting rests when the process has no descriptor left: the waiting peer can't be told anything without one.</summary>
     internal static readonly TimeSpan AcceptPause = TimeSpan.FromMilliseconds(100);
 }

@@ -7,6 +7,9 @@ namespace BarBroker.Transport;
 /// <content>From the socket to Kestrel.</content>
 internal sealed partial class UnixConnection
 {
+    /// <summary>What every HTTP/2 client sends first: RFC 9113, section 3.4.</summary>
+    private static ReadOnlySpan<byte> Preface => "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8;
+
     private async Task ReceiveAsync()
     {
         Exception? error = null;
@@ -34,25 +37,22 @@ internal sealed partial class UnixConnection
 
     private async Task ReceiveLoopAsync(PipeWriter input)
     {
-        int silent = TransportLimits.PrefaceLength;
+        int expected = 0;
         while (true)
         {
             // A wait without a buffer: an idle connection holds no memory. Descriptors that a client sends are dropped by the kernel,
             // here and below, for want of a place to put them.
             await _socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None);
-            int received = await _socket.ReceiveAsync(input.GetMemory(TransportLimits.MinReadSize), SocketFlags.None);
+            Memory<byte> buffer = input.GetMemory(TransportLimits.MinReadSize);
+            int received = await _socket.ReceiveAsync(buffer, SocketFlags.None);
             if (received == 0)
             {
                 return;
             }
 
-            if (silent > 0)
+            if (expected < Preface.Length && ContinuesPreface(buffer.Span[..received], ref expected))
             {
-                silent -= received;
-                if (silent <= 0)
-                {
-                    await _silence.DisposeAsync();
-                }
+                await _silence.DisposeAsync();
             }
 
             input.Advance(received);
@@ -62,6 +62,23 @@ internal sealed partial class UnixConnection
                 return;
             }
         }
+    }
+
+    /// <summary>
+    /// Follows the preface, and is true once all of it is there. After another byte it never will be: Kestrel answers such a peer when
+    /// it can tell HTTP/1 from noise, and the clock that goes on running ends the rest.
+    /// </summary>
+    private static bool ContinuesPreface(ReadOnlySpan<byte> received, ref int expected)
+    {
+        if (expected < 0)
+        {
+            return false;
+        }
+
+        ReadOnlySpan<byte> rest = Preface[expected..];
+        int common = Math.Min(rest.Length, received.Length);
+        expected = received[..common].SequenceEqual(rest[..common]) ? expected + common : -1;
+        return expected == Preface.Length;
     }
 
     private void OnSilent()

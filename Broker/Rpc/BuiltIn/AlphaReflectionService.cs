@@ -1,7 +1,7 @@
 using BarBroker.Grpc.Reflection.V1Alpha;
 using Google.Protobuf;
-using ServiceDescriptor = Google.Protobuf.Reflection.ServiceDescriptor;
 using Newer = BarBroker.Grpc.Reflection.V1;
+using ServiceDescriptor = Google.Protobuf.Reflection.ServiceDescriptor;
 
 namespace BarBroker.Rpc.BuiltIn;
 

@@ -102,7 +102,7 @@ public sealed class ConnectionTests
     }
 
     [Fact]
-    public async Task A_connection_that_never_speaks_is_closed()
+    public async Task A_connection_that_never_speaks_HTTP_2_is_closed()
     {
         FakeTimeProvider time = new();
         await using TestHost host = await TestHost.StartAsync(
@@ -111,15 +111,18 @@ public sealed class ConnectionTests
         using Socket silent = await ConnectRawAsync(host);
         using Socket slow = await ConnectRawAsync(host);
         await slow.SendAsync("PRI * HTTP"u8.ToArray(), SocketFlags.None);
+        using Socket noisy = await ConnectRawAsync(host);
+        await noisy.SendAsync(new byte[1024], SocketFlags.None);
         await using UnixGrpcChannel speaking = await host.ConnectAsync();
 
-        // Connections are accepted in order: the third one's answer is proof that the first two's clocks run.
+        // Connections are accepted in order: the last one's answer is proof that the clocks of the others run.
         time.Advance(TimeSpan.FromSeconds(5));
 
         Assert.Equal(0, await silent.ReceiveAsync(new byte[1], SocketFlags.None, TestToken));
         Assert.Equal(0, await slow.ReceiveAsync(new byte[1], SocketFlags.None, TestToken));
+        Assert.Equal(0, await noisy.ReceiveAsync(new byte[1], SocketFlags.None, TestToken));
         await UnaryAsync(speaking);
-        Assert.Equal(2, host.Log.Entries.Count(static entry => entry.EventId == 105));
+        Assert.Equal(3, host.Log.Entries.Count(static entry => entry.EventId == 105));
     }
 
     [Fact]
@@ -181,16 +184,15 @@ public sealed class ConnectionTests
     }
 
     [Fact]
-    public async Task Bytes_that_are_no_HTTP_2_end_the_connection()
+    public async Task An_HTTP_1_client_is_told_so()
     {
         await using TestHost host = await TestHost.StartAsync();
         using Socket client = await ConnectRawAsync(host);
-        await client.SendAsync(new byte[1024], SocketFlags.None);
+        await client.SendAsync("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"u8.ToArray(), SocketFlags.None);
 
-        byte[] buffer = new byte[4096];
-        while (await client.ReceiveAsync(buffer, SocketFlags.None, TestToken) > 0)
-        {
-        }
+        await using NetworkStream stream = new(client);
+        using StreamReader reader = new(stream);
+        Assert.StartsWith("HTTP/1.1 400", await reader.ReadToEndAsync(TestToken), StringComparison.Ordinal);
     }
 
     [Fact]
