@@ -21,8 +21,11 @@ internal static class GrpcLimits
     /// <summary>gRPC's usual limit, which tools expect. Nothing that the broker reads comes near it.</summary>
     internal const int MaxReceiveMessageSize = 4 * 1024 * 1024;
 
-    /// <summary>A client writes its preface right after connecting; more than this is a client that hangs or floods.</summary>
-    internal static readonly TimeSpan PrefaceTimeout = TimeSpan.FromSeconds(5);
+    /// <summary>
+    /// A client writes its preface right after connecting. A cold runtime on a busy or emulated machine took more than five seconds for that;
+    /// what takes longer than this hangs.
+    /// </summary>
+    internal static readonly TimeSpan PrefaceTimeout = TimeSpan.FromSeconds(30);
 
     /// <summary>
     /// For ever. Not <see cref="Timeout.InfiniteTimeSpan"/>: Kestrel adds that to its clock as nanoseconds, which overflows, and closes every

@@ -7,5 +7,4 @@ internal static class Errno
     internal const int AccessDenied = 13;
     internal const int NoDevice = 19;
     internal const int Invalid = 22;
-    internal const int NoSuchDevice = 6;
 }

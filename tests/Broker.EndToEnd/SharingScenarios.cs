@@ -42,12 +42,15 @@ public sealed class SharingScenarios(Machine machine)
     public async Task A_lease_ends_with_its_connection()
     {
         await using Client bob = await machine.ConnectAsync(Users.Bob);
+        Task ended;
         await using (Client alice = await machine.ConnectAsync(Users.Alice))
         {
-            await alice.AcquireAsync("left");
+            ClientLease left = await alice.AcquireAsync("left");
+            ended = machine.Broker.HearEndOfAsync(left.Properties.Id);
         }
 
-        await Eventually.AcquireAsync(bob, "middle");
+        await ended;
+        await bob.AcquireAsync("middle");
     }
 
     [Fact]

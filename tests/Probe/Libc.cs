@@ -30,6 +30,6 @@ internal static partial class Libc
     [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
     internal static partial int Close(int descriptor);
 
-    [LibraryImport("libc", EntryPoint = "pwrite", SetLastError = true)]
-    internal static partial nint WriteAt(int descriptor, in uint value, nuint count, nint offset);
+    [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
+    internal static partial nint Write(int descriptor, in uint value, nuint count);
 }

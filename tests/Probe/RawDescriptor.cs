@@ -44,7 +44,7 @@ internal static class RawDescriptor
 
     internal static int Write(SafeHandle descriptor, uint value)
     {
-        return Libc.WriteAt(Number(descriptor), value, sizeof(uint), 0) >= 0 ? 0 : Marshal.GetLastPInvokeError();
+        return Libc.Write(Number(descriptor), value, sizeof(uint)) >= 0 ? 0 : Marshal.GetLastPInvokeError();
     }
 
     private static int Protection(bool writable) => writable ? Libc.ProtectionReadWrite : Libc.ProtectionRead;

@@ -70,6 +70,9 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
         return broker;
     }
 
+    /// <summary>Completes when its log says next that this lease ended.</summary>
+    internal Task HearEndOfAsync(ulong lease) => _log.HearAsync($"[1002] Lease {lease} ");
+
     /// <summary>How many descriptors it has open.</summary>
     internal int CountDescriptors() => Directory.GetFileSystemEntries($"/proc/{ProcessId}/fd").Length;
 

@@ -11,6 +11,7 @@ internal sealed class ProcessLog : IDisposable
     private readonly Queue<string> _tail = new();
     private readonly StreamWriter _file;
     private readonly string _path;
+    private readonly List<(string Part, TaskCompletionSource Seen)> _awaited = [];
     private bool _disposed;
 
     private ProcessLog(string path)
@@ -32,6 +33,18 @@ internal sealed class ProcessLog : IDisposable
         }
 
         return log;
+    }
+
+    /// <summary>Completes with the next line that has <paramref name="part"/> in it.</summary>
+    internal Task HearAsync(string part)
+    {
+        TaskCompletionSource seen = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_lock)
+        {
+            _awaited.Add((part, seen));
+        }
+
+        return seen.Task.WaitAsync(Patience.Limit);
     }
 
     public override string ToString()
@@ -61,6 +74,15 @@ internal sealed class ProcessLog : IDisposable
             }
 
             _file.WriteLine(line);
+            foreach ((string part, TaskCompletionSource seen) in _awaited)
+            {
+                if (line.Contains(part, StringComparison.Ordinal))
+                {
+                    seen.TrySetResult();
+                }
+            }
+
+            _awaited.RemoveAll(awaited => awaited.Seen.Task.IsCompleted);
             _tail.Enqueue(line);
             if (_tail.Count > TailLines)
             {

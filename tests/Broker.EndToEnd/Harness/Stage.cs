@@ -15,6 +15,19 @@ internal static class Stage
     internal static string Results { get; } = System.IO.Directory.CreateDirectory(
         Environment.GetEnvironmentVariable("BAR_BROKER_RESULTS") ?? Path.Combine(Path.GetTempPath(), "bar-broker-results")).FullName;
 
+    private const UnixFileMode AsTmp = UnixFileMode.StickyBit
+        | UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
+        | UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute
+        | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
+
+    private static readonly Lazy<string> Homes = new(() =>
+    {
+        string directory = System.IO.Directory.CreateTempSubdirectory("bar-broker-e2e-homes-").FullName;
+        File.SetUnixFileMode(directory, AsTmp);
+        AppDomain.CurrentDomain.ProcessExit += (_, _) => System.IO.Directory.Delete(directory, recursive: true);
+        return directory;
+    });
+
     internal static ProcessStartInfo Broker() => DotNet("broker/bar-broker.dll");
 
     internal static ProcessStartInfo Probe() => DotNet("probe/bar-probe.dll");
@@ -30,8 +43,12 @@ internal static class Stage
             wrapped.ArgumentList.Add(argument);
         }
 
+        wrapped.Environment["HOME"] = Home($"{user}");
         return wrapped;
     }
+
+    // buf keeps a cache at home, which its user makes: below a directory where everybody may.
+    private static string Home(string user) => Path.Combine(Homes.Value, user);
 
     private static ProcessStartInfo DotNet(string program)
     {
@@ -58,7 +75,7 @@ internal static class Stage
         };
         // A debugger's socket per process is of no use here, and costs its start.
         command.Environment["DOTNET_EnableDiagnostics"] = "0";
-        command.Environment["HOME"] = "/nonexistent";
+        command.Environment["HOME"] = Home("root");
         return command;
     }
 }
