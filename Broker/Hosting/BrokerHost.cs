@@ -24,11 +24,6 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
     /// <summary>For calls that are under way when no lease is left.</summary>
     private static readonly TimeSpan CallsLimit = TimeSpan.FromSeconds(5);
 
-    // Clients connect, and nothing else; the directory is passed through by them.
-    private const UnixFileMode DirectoryMode =
-        UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
-        | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute;
-
     private const UnixFileMode BrokerSocketMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
     private const UnixFileMode AdminSocketMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
@@ -65,7 +60,8 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
             time);
         string[] services = ["", broker.Descriptor.FullName, admin.Descriptor.FullName];
         SetHealth(server, services, HealthCheckResponse.Types.ServingStatus.Serving);
-        await StartAsync(server, policy.RuntimeDirectory, stop);
+        RuntimeDirectory.Prepare(policy.RuntimeDirectory);
+        await StartAsync(server, stop);
 
         ServiceManager manager = ServiceManager.FromEnvironment(_logger);
         manager.Notify("READY=1");
@@ -81,12 +77,10 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
         return confirmed;
     }
 
-    private static async Task StartAsync(GrpcServer server, string directory, CancellationToken stop)
+    private static async Task StartAsync(GrpcServer server, CancellationToken stop)
     {
         try
         {
-            // The directory's mode counts only where it is made here: one that stands belongs to whoever made it.
-            Directory.CreateDirectory(directory, DirectoryMode);
             await server.StartAsync(stop);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
