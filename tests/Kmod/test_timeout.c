@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -23,7 +25,8 @@
 
 static struct vfio vfio;
 static int session;
-static volatile uint32_t *memory;
+static volatile uint32_t *memory, *other;
+static int lease;
 static pthread_t faulter;
 static atomic_int faulter_id;
 static sem_t faulter_ready, fault_wanted;
@@ -59,19 +62,30 @@ static void *fault(void *unused)
 	return NULL;
 }
 
-/* Lease 1 of a page, whose first page fault is being held. */
+/*
+ * Leases 1 and 2 of a page each; the first page fault of 1 is being held. It
+ * holds mmap_lock for reading, so until let_go() this process can fault, but
+ * not map anything.
+ */
 static void hold_a_fault(bool after_insertion)
 {
 	const char *path = getenv("HOLD_FAULT_KO");
 	int module = CHECK_OK(open(path ? path : "/hold_fault.ko", O_RDONLY | O_CLOEXEC));
 
-	CHECK_OK(syscall(SYS_finit_module, module, "", 0));
+	/* There still, if a case failed before this one. */
+	if (syscall(SYS_finit_module, module, "", 0))
+		CHECK_EQ(errno, EEXIST);
 	CHECK_OK(close(module));
 
 	vfio_open_ivshmem(&vfio);
 	*vfio_word(&vfio, 0, 0) = 66;
 	session = session_open();
-	memory = lease_map(lease_export(session, &vfio, 1, 0, 1, 0), 1, PROT_READ);
+	lease = lease_export(session, &vfio, 1, 0, 1, 0);
+	memory = lease_map(lease, 1, PROT_READ);
+	other = lease_map(lease_export(session, &vfio, 2, 1, 1, 0), 1, PROT_READ);
+	/* Has the heap grown as far as it has to, and it stays so. */
+	CHECK(mallopt(M_MMAP_MAX, 0) && mallopt(M_TRIM_THRESHOLD, INT_MAX));
+	CHECK_EQ(lease_state(session, 1), BAR_LEASE_STATE_LIVE);
 
 	CHECK_OK(sem_init(&faulter_ready, 0, 0));
 	CHECK_OK(sem_init(&fault_wanted, 0, 0));
@@ -103,10 +117,6 @@ static void revoke_while_held(bool after_insertion)
 	uint64_t start;
 
 	hold_a_fault(after_insertion);
-	int lease = CHECK_OK(lease_get_fd(session, 1));
-	volatile uint32_t *other =
-		lease_map(lease_export(session, &vfio, 2, 1, 1, 0), 1, PROT_READ);
-
 	CHECK(peek(other, &value));
 	if (after_insertion)
 		CHECK(peek(memory, &value) && value == 66);
@@ -123,7 +133,6 @@ static void revoke_while_held(bool after_insertion)
 	CHECK_EQ(lease_state(session, 2), 0);
 	CHECK_EQ(lease_info(session).leases_live, 0);
 	CHECK_ERRNO(lease_get_fd(session, 1), ENOENT);
-	CHECK_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, lease, 0), ENODEV);
 	export_prepare(&again, &vfio, 1, 0, 1, 0);
 	CHECK_ERRNO(export_call(session, &again), EEXIST);
 
@@ -134,6 +143,7 @@ static void revoke_while_held(bool after_insertion)
 
 	let_go();
 	CHECK(!peek(memory, &value));
+	CHECK_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, lease, 0), ENODEV);
 	CHECK_OK(lease_revoke(session, ids, 2, &nr_revoked));
 	CHECK_EQ(nr_revoked, 0);
 	CHECK_EQ(lease_state(session, 1), 0);

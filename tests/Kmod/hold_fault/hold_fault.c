@@ -62,8 +62,7 @@ static int hold_fault_pre_handler(struct kprobe *probe, struct pt_regs *regs)
 }
 
 /* Kprobes may change where a function goes only if they have one. */
-static void hold_fault_post_handler(struct kprobe *probe, struct pt_regs *regs,
-				    unsigned long flags)
+static void hold_fault_post_handler(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
 {
 }
 
