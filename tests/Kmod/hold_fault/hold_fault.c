@@ -32,7 +32,7 @@ static void hold_fault_wait(void)
 
 	WRITE_ONCE(held, true);
 	while (READ_ONCE(thread) && time_before(jiffies, deadline))
-		msleep(1);
+		usleep_range(1000, 2000);
 	WRITE_ONCE(held, false);
 }
 
