@@ -22,7 +22,7 @@ internal static class RunCommand
         using StopSignals signals = new(loggers.CreateLogger<StopSignals>());
         try
         {
-            BrokerPolicy policy = PolicyFile.Load(path, mustBePrivate: Environment.IsPrivilegedProcess);
+            BrokerPolicy policy = PolicyFile.Load(path, mustBePrivate: true);
             bool clean = await new BrokerHost(loggers, TimeProvider.System).RunAsync(policy, path, signals.Token);
             return clean ? ExitCodes.Success : ExitCodes.Failure;
         }

@@ -24,10 +24,11 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
     /// <summary>For calls that are under way when no lease is left.</summary>
     private static readonly TimeSpan CallsLimit = TimeSpan.FromSeconds(5);
 
-    // Clients connect, and nothing else; the directory is passed through by them.
-    private const UnixFileMode DirectoryMode =
-        UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
-        | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute;
+    /// <summary>
+    /// Requests are some hundred bytes. Each of a connection's 100 calls may make the broker hold one that is not whole yet, for as long as it
+    /// likes: gRPC's usual 4 MiB would let a few clients use up the memory, and with the broker goes every lease.
+    /// </summary>
+    private const int LargestRequest = 16 * 1024;
 
     private const UnixFileMode BrokerSocketMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
     private const UnixFileMode AdminSocketMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
@@ -60,12 +61,14 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
                     new GrpcEndpoint { SocketPath = brokerSocket, Services = [broker], Mode = BrokerSocketMode, Group = group },
                     new GrpcEndpoint { SocketPath = adminSocket, Services = [admin], Mode = AdminSocketMode },
                 ],
+                MaxReceiveMessageSize = LargestRequest,
             },
             loggers,
             time);
         string[] services = ["", broker.Descriptor.FullName, admin.Descriptor.FullName];
         SetHealth(server, services, HealthCheckResponse.Types.ServingStatus.Serving);
-        await StartAsync(server, policy.RuntimeDirectory, stop);
+        RuntimeDirectory.Prepare(policy.RuntimeDirectory);
+        await StartAsync(server, stop);
 
         ServiceManager manager = ServiceManager.FromEnvironment(_logger);
         manager.Notify("READY=1");
@@ -81,12 +84,10 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
         return confirmed;
     }
 
-    private static async Task StartAsync(GrpcServer server, string directory, CancellationToken stop)
+    private static async Task StartAsync(GrpcServer server, CancellationToken stop)
     {
         try
         {
-            // The directory's mode counts only where it is made here: one that stands belongs to whoever made it.
-            Directory.CreateDirectory(directory, DirectoryMode);
             await server.StartAsync(stop);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)

@@ -9,7 +9,7 @@ internal static class PolicyFile
     public const int LargestFile = 1024 * 1024;
 
     /// <param name="path">The file; may be a link to one.</param>
-    /// <param name="mustBePrivate">Refuse a file that others than root could have written.</param>
+    /// <param name="mustBePrivate">Refuse a file that others than root and the broker's own user could have written.</param>
     /// <exception cref="PolicyException">It can't be read, or what stands in it is wrong.</exception>
     public static BrokerPolicy Load(string path, bool mustBePrivate)
     {
@@ -46,7 +46,7 @@ internal static class PolicyFile
             throw Refused(path, $"can be written by others (mode {Convert.ToString((int)facts.Mode, 8)}), who could grant themselves anything: chmod go-w {path}");
         }
 
-        if (mustBePrivate && facts.Owner != 0)
+        if (mustBePrivate && !ProcessUser.IsTrusted(facts.Owner))
         {
             throw Refused(path, $"belongs to uid {facts.Owner}, who could grant themselves anything: chown root {path}");
         }

@@ -1,4 +1,5 @@
 using System.Net;
+using BarBroker.Unix;
 using Microsoft.AspNetCore.Connections;
 
 namespace BarBroker.Transport;
@@ -16,6 +17,9 @@ internal sealed class UnixSocketTransport(TransportOptions options, ILoggerFacto
     {
         UnixSocketEndPoint unix = endpoint as UnixSocketEndPoint
             ?? throw new NotSupportedException($"This transport listens on Unix sockets only, not on {endpoint}.");
+
+        // Made now, where failing stops the start: made by the first connection, with the table of descriptors full, it would fail for good.
+        _ = DescriptorWatcher.Shared;
         return ValueTask.FromResult<IConnectionListener>(
             new UnixSocketListener(unix, BoundSocket.Create(unix), options, () => Interlocked.Increment(ref _lastConnection), _log, timeProvider));
     }

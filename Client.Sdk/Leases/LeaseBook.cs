@@ -13,8 +13,13 @@ internal sealed class LeaseBook
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<ulong, BarLease> _live = [];
-    private readonly Dictionary<ulong, LeaseEnded> _endedEarly = [];
-    private int _acquisitions;
+
+    // Each with the newest Acquire that was under way when it was heard of: the lease can be none but theirs.
+    private readonly Dictionary<ulong, (LeaseEnded Ended, ulong NewestAcquisition)> _endedEarly = [];
+
+    // Acquires under way by their own number, the oldest first.
+    private readonly SortedSet<ulong> _acquisitions = [];
+    private ulong _newestAcquisition;
     private long _snapshots;
     private bool _closed;
 
@@ -23,8 +28,8 @@ internal sealed class LeaseBook
     {
         lock (_lock)
         {
-            _acquisitions++;
-            return new Acquisition(this, _snapshots);
+            _acquisitions.Add(++_newestAcquisition);
+            return new Acquisition(this, _newestAcquisition, _snapshots);
         }
     }
 
@@ -71,6 +76,18 @@ internal sealed class LeaseBook
         }
     }
 
+    /// <summary>How many ends of leases that nobody has yet are kept.</summary>
+    internal int EndedEarly
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _endedEarly.Count;
+            }
+        }
+    }
+
     /// <summary>The leases at this moment.</summary>
     public BarLease[] GetLeases()
     {
@@ -84,13 +101,17 @@ internal sealed class LeaseBook
 
     private void Add(BarLease lease, long snapshotsBefore)
     {
-        LeaseEnded? ended;
+        LeaseEnded? ended = null;
         bool closed;
         bool snapshotSince;
         lock (_lock)
         {
             closed = _closed;
-            _endedEarly.Remove(lease.Id, out ended);
+            if (_endedEarly.Remove(lease.Id, out (LeaseEnded Ended, ulong) early))
+            {
+                ended = early.Ended;
+            }
+
             snapshotSince = _snapshots != snapshotsBefore;
             if (!closed && ended is null)
             {
@@ -112,13 +133,24 @@ internal sealed class LeaseBook
         }
     }
 
-    private void EndAcquisition()
+    private void EndAcquisition(ulong acquisition)
     {
         lock (_lock)
         {
-            if (--_acquisitions == 0)
+            bool wasOldest = _acquisitions.Min == acquisition;
+            if (!_acquisitions.Remove(acquisition) || !wasOldest)
             {
-                _endedEarly.Clear();
+                return;
+            }
+
+            // A process that never stops acquiring must not keep the end of every lease that it ever had.
+            ulong oldest = _acquisitions.Count == 0 ? ulong.MaxValue : _acquisitions.Min;
+            foreach ((ulong lease, (_, ulong newest)) in _endedEarly)
+            {
+                if (newest < oldest)
+                {
+                    _endedEarly.Remove(lease);
+                }
             }
         }
     }
@@ -128,9 +160,9 @@ internal sealed class LeaseBook
         BarLease? lease;
         lock (_lock)
         {
-            if (!_live.Remove(ended.LeaseId, out lease) && _acquisitions > 0)
+            if (!_live.Remove(ended.LeaseId, out lease) && _acquisitions.Count > 0)
             {
-                _endedEarly[ended.LeaseId] = ended;
+                _endedEarly[ended.LeaseId] = (ended, _newestAcquisition);
             }
         }
 
@@ -173,12 +205,12 @@ internal sealed class LeaseBook
     }
 
     /// <summary>An Acquire under way.</summary>
-    public readonly struct Acquisition(LeaseBook book, long snapshotsBefore) : IDisposable
+    public readonly struct Acquisition(LeaseBook book, ulong number, long snapshotsBefore) : IDisposable
     {
         /// <summary>It got a lease.</summary>
         public void Add(BarLease lease) => book.Add(lease, snapshotsBefore);
 
         /// <summary>It is over.</summary>
-        public void Dispose() => book.EndAcquisition();
+        public void Dispose() => book.EndAcquisition(number);
     }
 }

@@ -34,19 +34,20 @@ internal sealed class LeaseMapping : SafeHandleMinusOneIsInvalid
         Protection protection = access == LeaseAccess.ReadWrite ? Protection.Read | Protection.Write : Protection.Read;
         nuint length = checked((nuint)ranges.Aggregate(0UL, (sum, range) => checked(sum + range.Length)));
         LeaseMapping mapping = new(ReserveCongruent(length, ranges[0].Offset), length, descriptor);
-        try
+        nuint position = 0;
+        foreach (BarRange range in ranges)
         {
-            ulong position = 0;
-            foreach (BarRange range in ranges)
+            try
             {
                 AddressSpace.MapOver(mapping.handle + (nint)position, descriptor, position, (nuint)range.Length, protection);
-                position += range.Length;
             }
-        }
-        catch
-        {
-            mapping.Dispose();
-            throw;
+            catch
+            {
+                mapping.GiveBackAllBut(position, (nuint)range.Length);
+                throw;
+            }
+
+            position += (nuint)range.Length;
         }
 
         if (length >= LargePage)
@@ -93,6 +94,18 @@ internal sealed class LeaseMapping : SafeHandleMinusOneIsInvalid
 
     /// <inheritdoc/>
     protected override bool ReleaseHandle() => AddressSpace.Unmap(handle, _length);
+
+    /// <summary>
+    /// Ends a mapping of which one part failed. The kernel removes what stands at an address before it asks the file for what is to come
+    /// there, so that part may be anybody's by now: unmapping it could take the memory of another thread. If it isn't, the process loses
+    /// addresses, without memory behind them.
+    /// </summary>
+    private void GiveBackAllBut(nuint failed, nuint length)
+    {
+        SetHandleAsInvalid();
+        AddressSpace.Unmap(handle, failed);
+        AddressSpace.Unmap(handle + (nint)(failed + length), _length - failed - length);
+    }
 
     /// <summary>Addresses that agree with <paramref name="offset"/> below a large page, if that can matter.</summary>
     private static nint ReserveCongruent(nuint length, ulong offset)

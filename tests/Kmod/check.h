@@ -29,10 +29,9 @@ void test_register(struct test_case *test);
 	}                                                                                          \
 	static void identifier(void)
 
-/* Ends the case as failed, or (77) as skipped; in threads and children too. */
+/* Ends the case as failed; in threads and children too. */
 _Noreturn void fail(const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-_Noreturn void skip(const char *reason);
 
 #define FAIL(...) fail(__FILE__, __LINE__, __VA_ARGS__)
 

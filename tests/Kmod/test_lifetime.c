@@ -29,18 +29,36 @@ static void prepare(void)
 
 /* -- processes and descriptors ------------------------------------------ */
 
-TEST(a_mapping_that_a_child_inherited_is_revoked_too)
+TEST(a_child_inherits_no_mapping)
 {
-	int to_child[2], to_parent[2], status;
+	int status;
+	pid_t child;
+
+	prepare();
+	CHECK_ERRNO(madvise((void *)memory, PAGE, MADV_DOFORK), EINVAL);
+	child = CHECK_OK(fork());
+	if (!child) {
+		CHECK_ERRNO(madvise((void *)memory, PAGE, MADV_NORMAL), ENOMEM);
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK_EQ(status, 0);
+}
+
+TEST(what_a_child_maps_of_an_inherited_descriptor_is_revoked_too)
+{
+	int to_child[2], to_parent[2], status, lease;
 	uint32_t value;
 	char byte = 0;
 	pid_t child;
 
 	prepare();
+	lease = CHECK_OK(lease_get_fd(session, 1));
 	CHECK_OK(pipe(to_child));
 	CHECK_OK(pipe(to_parent));
 	child = CHECK_OK(fork());
 	if (!child) {
+		memory = lease_map(lease, 1, PROT_READ);
 		CHECK(peek(memory, &value) && value == 66);
 		CHECK_EQ(write(to_parent[1], &byte, 1), 1);
 		CHECK_EQ(read(to_child[0], &byte, 1), 1);
@@ -82,6 +100,7 @@ TEST(a_session_ends_when_its_mappings_outlive_it_in_another_process)
 
 	if (!child) {
 		/* Still a holder of the session, until this. */
+		memory = lease_map(CHECK_OK(lease_get_fd(session, 1)), 1, PROT_READ);
 		CHECK_OK(close(session));
 		CHECK(peek(memory, &value));
 		_exit(0);

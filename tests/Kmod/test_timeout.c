@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * ETIMEDOUT: a page fault that is kept from ending. A real-time thread preempts
- * another in the middle of its fault and lets nobody else run, so that the
- * revoke can't be confirmed. Whether the fault is at the right place then is a
- * matter of luck, so it's tried often.
+ * ETIMEDOUT: a page fault that is kept from ending, by a module that holds its
+ * thread (hold_fault), before or after it has inserted its entry.
  */
 #define _GNU_SOURCE
 #include "check.h"
@@ -11,148 +9,168 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <malloc.h>
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-enum {
-	SECONDS = 60,
-	/* Far enough apart that each page is in a page table of its own. */
-	STRIDE = 512,
-	PAGES = 8 * STRIDE,
-};
+#define PARAMETERS "/sys/module/hold_fault/parameters/"
 
 static struct vfio vfio;
 static int session;
-static atomic_int lease = -1;
-static atomic_bool hog_on, stop, ended;
-static atomic_uint laps, late;
-static sem_t hog_wanted;
+static volatile uint32_t *memory, *other;
+static int lease;
+static pthread_t faulter;
+static atomic_int faulter_id;
+static sem_t faulter_ready, fault_wanted;
+static bool reached;
 
-/* Faults all the time, each time in need of a page table. */
+static void write_parameter(const char *path, int value)
+{
+	int file = CHECK_OK(open(path, O_WRONLY | O_CLOEXEC));
+
+	CHECK(dprintf(file, "%d", value) > 0);
+	CHECK_OK(close(file));
+}
+
+static bool is_held(void)
+{
+	int file = CHECK_OK(open(PARAMETERS "held", O_RDONLY | O_CLOEXEC));
+	char value;
+
+	CHECK_EQ(read(file, &value, 1), 1);
+	CHECK_OK(close(file));
+	return value == 'Y';
+}
+
 static void *fault(void *unused)
 {
 	uint32_t value;
 
 	(void)unused;
-	for (; !stop; laps++) {
-		volatile uint32_t *memory =
-			mmap(NULL, PAGES * PAGE, PROT_READ, MAP_SHARED, lease, 0);
-
-		if (memory == MAP_FAILED)
-			continue;
-		for (uint64_t page = 0; page < PAGES; page += STRIDE) {
-			if (peek(memory + page * PAGE / 4, &value) && ended)
-				late++;
-		}
-		CHECK_OK(munmap((void *)memory, PAGES * PAGE));
-	}
+	faulter_id = gettid();
+	sem_post(&faulter_ready);
+	sem_wait(&fault_wanted);
+	reached = peek(memory, &value);
 	return NULL;
 }
 
-/* Longer than a revoke waits; not for ever, as it may stop somebody else who is needed. */
-static void *hog(void *unused)
+/*
+ * Leases 1 and 2 of a page each; the first page fault of 1 is being held. It
+ * holds mmap_lock for reading, so until let_go() this process can fault, but
+ * not map anything.
+ */
+static void hold_a_fault(bool after_insertion)
 {
-	(void)unused;
-	for (;;) {
-		sem_wait(&hog_wanted);
-		for (uint64_t end = now_ns() + 4000000000; hog_on && now_ns() < end;)
-			;
-		if (stop)
-			return NULL;
+	const char *path = getenv("HOLD_FAULT_KO");
+	int module = CHECK_OK(open(path ? path : "/hold_fault.ko", O_RDONLY | O_CLOEXEC));
+
+	/* There still, if a case failed before this one. */
+	if (syscall(SYS_finit_module, module, "", 0))
+		CHECK_EQ(errno, EEXIST);
+	CHECK_OK(close(module));
+
+	vfio_open_ivshmem(&vfio);
+	*vfio_word(&vfio, 0, 0) = 66;
+	session = session_open();
+	lease = lease_export(session, &vfio, 1, 0, 1, 0);
+	memory = lease_map(lease, 1, PROT_READ);
+	other = lease_map(lease_export(session, &vfio, 2, 1, 1, 0), 1, PROT_READ);
+	/* Has the heap grown as far as it has to, and it stays so. */
+	CHECK(mallopt(M_MMAP_MAX, 0) && mallopt(M_TRIM_THRESHOLD, INT_MAX));
+	CHECK_EQ(lease_state(session, 1), BAR_LEASE_STATE_LIVE);
+
+	CHECK_OK(sem_init(&faulter_ready, 0, 0));
+	CHECK_OK(sem_init(&fault_wanted, 0, 0));
+	CHECK_EQ(pthread_create(&faulter, NULL, fault, NULL), 0);
+	CHECK_OK(sem_wait(&faulter_ready));
+	write_parameter(PARAMETERS "after", after_insertion);
+	write_parameter(PARAMETERS "thread", faulter_id);
+	sem_post(&fault_wanted);
+	for (int tries = 0; !is_held(); tries++) {
+		CHECK(tries < 10000);
+		usleep(1000);
 	}
 }
 
-static void start(pthread_t *thread, void *(*run)(void *), int priority)
+/* The fault ends. It takes what it inserted away again by itself, and then there is nothing. */
+static void let_go(void)
 {
-	struct sched_param parameters = { .sched_priority = priority };
-	pthread_attr_t attributes;
-
-	pthread_attr_init(&attributes);
-	pthread_attr_setinheritsched(&attributes, PTHREAD_EXPLICIT_SCHED);
-	pthread_attr_setschedpolicy(&attributes, priority ? SCHED_FIFO : SCHED_OTHER);
-	pthread_attr_setschedparam(&attributes, &parameters);
-	CHECK_EQ(pthread_create(thread, &attributes, run, NULL), 0);
+	write_parameter(PARAMETERS "thread", 0);
+	CHECK_EQ(pthread_join(faulter, NULL), 0);
+	CHECK(!reached);
+	CHECK_OK(syscall(SYS_delete_module, "hold_fault", O_NONBLOCK));
 }
 
-static void write_file(const char *path, const char *text)
+static void revoke_while_held(bool after_insertion)
 {
-	int file = CHECK_OK(open(path, O_WRONLY));
+	const uint64_t ids[] = { 1, 2 };
+	uint32_t nr_revoked, value;
+	struct export again;
+	uint64_t start;
 
-	CHECK_EQ(write(file, text, strlen(text)), strlen(text));
-	CHECK_OK(close(file));
+	hold_a_fault(after_insertion);
+	CHECK(peek(other, &value));
+	if (after_insertion)
+		CHECK(peek(memory, &value) && value == 66);
+
+	start = now_ns();
+	CHECK_ERRNO(lease_revoke(session, ids, 2, &nr_revoked), ETIMEDOUT);
+	figure("gave up after %.3f s", (double)(now_ns() - start) / 1e9);
+	CHECK_EQ(nr_revoked, 2);
+	CHECK(!peek(memory, &value));
+	CHECK(!peek(other, &value));
+
+	/* Not live, but not confirmed: it is listed, and its id isn't free. The other is gone. */
+	CHECK_EQ(lease_state(session, 1), BAR_LEASE_STATE_REVOKING);
+	CHECK_EQ(lease_state(session, 2), 0);
+	CHECK_EQ(lease_info(session).leases_live, 0);
+	CHECK_ERRNO(lease_get_fd(session, 1), ENOENT);
+	export_prepare(&again, &vfio, 1, 0, 1, 0);
+	CHECK_ERRNO(export_call(session, &again), EEXIST);
+
+	/* Still not. */
+	CHECK_ERRNO(lease_revoke(session, ids, 2, &nr_revoked), ETIMEDOUT);
+	CHECK_EQ(nr_revoked, 0);
+	CHECK_EQ(lease_state(session, 1), BAR_LEASE_STATE_REVOKING);
+
+	let_go();
+	CHECK(!peek(memory, &value));
+	CHECK_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, lease, 0), ENODEV);
+	CHECK_OK(lease_revoke(session, ids, 2, &nr_revoked));
+	CHECK_EQ(nr_revoked, 0);
+	CHECK_EQ(lease_state(session, 1), 0);
+	CHECK_OK(export_call(session, &again));
+	CHECK(!peek(memory, &value));
 }
 
 TEST(a_revoke_that_cannot_be_confirmed_says_so_and_a_repeat_confirms_it)
 {
-	struct sched_param parameters = { .sched_priority = 20 };
-	const uint64_t id = 1;
-	pthread_t faulter, hogger;
-	uint32_t nr_revoked;
-	cpu_set_t one_cpu;
-	int tries = 0, result;
-	struct export again;
-	uint64_t end;
+	revoke_while_held(false);
+}
 
-	vfio_open_ivshmem(&vfio);
-	session = session_open();
-	export_prepare(&again, &vfio, id, 0, 1, 0);
-	/* What is meant to rescue threads from such a hog. */
-	write_file("/proc/sys/kernel/sched_rt_runtime_us", "-1");
-	write_file("/sys/kernel/debug/sched/fair_server/cpu0/runtime", "0");
-	CPU_ZERO(&one_cpu);
-	CPU_SET(0, &one_cpu);
-	CHECK_OK(sched_setaffinity(0, sizeof(one_cpu), &one_cpu));
-	CHECK_OK(sched_setscheduler(0, SCHED_FIFO, &parameters));
-	CHECK_OK(sem_init(&hog_wanted, 0, 0));
-	start(&faulter, fault, 0);
-	start(&hogger, hog, 10);
+TEST(a_revoke_ends_the_access_of_a_fault_that_it_cannot_wait_for)
+{
+	revoke_while_held(true);
+}
 
-	end = now_ns() + SECONDS * 1000000000ULL;
-	do {
-		tries++;
-		lease = lease_export(session, &vfio, id, 0, PAGES, 0);
-		usleep((useconds_t)(200 + tries * 7 % 1000));
+TEST(closing_a_session_does_not_wait_for_ever_for_a_page_fault)
+{
+	uint32_t value;
+	uint64_t start;
 
-		hog_on = true;
-		sem_post(&hog_wanted);
-		errno = 0;
-		result = lease_revoke(session, &id, 1, &nr_revoked);
-		CHECK_EQ(nr_revoked, 1);
-		if (result)
-			break;
-		hog_on = false;
-		CHECK_OK(close(lease));
-	} while (now_ns() < end);
-
-	if (!result) {
-		figure("%d tries", tries);
-		skip("no page fault was caught where it would have to be");
-	}
-	figure("caught a page fault in its insertion at try %d", tries);
-	CHECK_EQ(errno, ETIMEDOUT);
-	ended = true;
-
-	/* Not live, but not confirmed: it is listed, and its id isn't free. */
-	CHECK_EQ(lease_state(session, id), BAR_LEASE_STATE_REVOKING);
-	CHECK_EQ(lease_info(session).leases_live, 0);
-	CHECK_ERRNO(lease_get_fd(session, id), ENOENT);
-	CHECK_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, lease, 0), ENODEV);
-	CHECK_ERRNO(export_call(session, &again), EEXIST);
-
-	/* Let the fault end. It takes what it inserted away again by itself. */
-	hog_on = false;
-	usleep(100000);
-	CHECK_EQ(late, 0);
-	CHECK_OK(lease_revoke(session, &id, 1, &nr_revoked));
-	CHECK_EQ(nr_revoked, 0);
-	CHECK_EQ(lease_state(session, id), 0);
-	CHECK_OK(export_call(session, &again));
-
-	stop = true;
-	sem_post(&hog_wanted);
+	hold_a_fault(false);
+	start = now_ns();
+	CHECK_OK(close(session));
+	CHECK(now_ns() - start < 5000000000);
+	CHECK(!peek(memory, &value));
+	let_go();
+	CHECK(!peek(memory, &value));
 }

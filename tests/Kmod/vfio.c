@@ -65,7 +65,7 @@ void vfio_open(struct vfio *vfio, const char *name, uint32_t bar)
 	snprintf(variable, sizeof(variable), "BAR_BROKER_VM_%s", name);
 	bdf = getenv(variable);
 	if (!bdf || !*bdf)
-		skip("the machine doesn't name the device");
+		FAIL("the machine doesn't name the device: no %s", variable);
 	CHECK_EQ(sscanf(bdf, "%x:%x:%x.%x", &domain, &bus, &slot, &function), 4);
 	vfio->domain = domain;
 	vfio->bus = (uint16_t)bus;

@@ -240,17 +240,25 @@ bool bar_lease_begin_insert(struct bar_lease *lease)
  */
 void bar_lease_end_insert(struct bar_lease *lease, pgoff_t pgoff)
 {
-	bool wake;
+	bool revoked, wake;
+
+	/* Under the lock: a mark that isn't seen here comes after the entry. */
+	spin_lock(&lease->lock);
+	revoked = lease->revoked;
+	if (!revoked)
+		lease->inserting--;
+	spin_unlock(&lease->lock);
+	if (!revoked)
+		return;
 
 	/*
 	 * Marked meanwhile. A revoke waits for us before it unmaps, but not for
 	 * ever: if it has given up, this is what takes the entry away again.
 	 */
-	if (READ_ONCE(lease->revoked))
-		bar_device_unmap(lease->device, (u64)pgoff << PAGE_SHIFT, PAGE_SIZE);
+	bar_device_unmap(lease->device, (u64)pgoff << PAGE_SHIFT, PAGE_SIZE);
 
 	spin_lock(&lease->lock);
-	wake = !--lease->inserting && lease->revoked;
+	wake = !--lease->inserting;
 	spin_unlock(&lease->lock);
 	if (wake)
 		wake_up_all(&bar_lease_idle_wq);

@@ -125,7 +125,7 @@ static void bar_lease_vma_close(struct vm_area_struct *vma)
 	atomic_dec(&lease->vmas);
 }
 
-/* One process can't split its way past the limit; forking can't be refused here. */
+/* Splitting is no way past the limit, nor is forking: see ->mmap. */
 static int bar_lease_vma_may_split(struct vm_area_struct *vma, unsigned long address)
 {
 	struct bar_lease *lease = vma->vm_private_data;
@@ -194,8 +194,10 @@ static int bar_lease_mmap(struct dma_buf *outer, struct vm_area_struct *vma)
 	/*
 	 * Not PFNMAP: VFIO's type 1 IOMMU driver would follow such entries and
 	 * hand their addresses to a device, where no unmapping reaches them.
+	 * DONTCOPY, because ->open can't refuse: each fork would double what a
+	 * revoke has to visit. MADV_DOFORK doesn't take it from an IO mapping.
 	 */
-	vm_flags_set(vma, VM_IO | VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP);
+	vm_flags_set(vma, VM_IO | VM_MIXEDMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_page_prot = pgprot_decrypted(pgprot_noncached(vma->vm_page_prot));
 	vma->vm_pgoff = address >> PAGE_SHIFT;
 	vma->vm_private_data = lease;

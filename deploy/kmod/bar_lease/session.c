@@ -148,6 +148,7 @@ long bar_session_export(struct bar_session *session, void __user *arg)
 	struct bar_lease_range ranges[BAR_MAX_RANGES];
 	struct bar_lease_export request;
 	struct bar_lease *lease;
+	struct dma_buf *outer;
 	int ret, fd;
 
 	ret = bar_request_copy(&request, sizeof(request), arg);
@@ -185,11 +186,14 @@ long bar_session_export(struct bar_session *session, void __user *arg)
 
 	/*
 	 * Nothing can fail any more. Once published, another thread may revoke
-	 * the lease at any moment, so take the descriptor's reference first.
+	 * the lease at any moment and leave no other reference than the
+	 * descriptor's. Published first, so that no descriptor can be used that
+	 * a revoke wouldn't end.
 	 */
-	get_dma_buf(lease->outer);
-	fd_install(fd, lease->outer->file);
+	outer = lease->outer;
+	get_dma_buf(outer);
 	bar_session_publish(session, lease);
+	fd_install(fd, outer->file);
 	return fd;
 
 err_put_fd:

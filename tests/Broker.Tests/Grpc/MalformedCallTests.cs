@@ -65,6 +65,23 @@ public sealed class MalformedCallTests
         await ExpectAsync(StatusCode.ResourceExhausted, RawClient.Frame(0, 65_537, new byte[65_537]));
 
     [Fact]
+    public async Task Requests_that_their_callers_break_off_are_no_faults_of_the_server()
+    {
+        // Its end checks that nothing was logged from Warning up.
+        await using TestHost host = await TestHost.StartAsync();
+        using RawClient client = new(host.SocketPath);
+        await Task.WhenAll(Enumerable.Range(0, 100).Select(async _ =>
+        {
+            using BrokenOffContent content = new();
+            using HttpRequestMessage request = RawClient.CreateRequest("/grpc.health.v1.Health/Check", content);
+            await Assert.ThrowsAnyAsync<Exception>(() => client.SendAsync(request));
+        }));
+
+        // The streams of the calls are over once a stop returns.
+        await host.Server.StopAsync(TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
     public async Task An_unknown_encoding_is_UNIMPLEMENTED_and_names_what_is_taken()
     {
         RawResponse response = await ExpectAsync(StatusCode.Unimplemented, Empty, ("grpc-encoding", "gzip"));
@@ -185,4 +202,21 @@ public sealed class MalformedCallTests
     }
 
     private static byte[] EncodeVarint(int value) => [(byte)(value | 0x80), (byte)((value >> 7) | 0x80), (byte)(value >> 14)];
+
+    /// <summary>The front of a message, and then a failure that makes the client reset the stream.</summary>
+    private sealed class BrokenOffContent : HttpContent
+    {
+        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
+        {
+            await stream.WriteAsync(RawClient.Frame(0, 1000, 1, 2, 3));
+            await stream.FlushAsync();
+            throw new InvalidOperationException("The caller has thought better of it.");
+        }
+
+        protected override bool TryComputeLength(out long length)
+        {
+            length = 0;
+            return false;
+        }
+    }
 }

@@ -1,6 +1,9 @@
+using BarBroker.Client.Grpc;
 using BarBroker.Commands;
+using BarBroker.Grpc;
 using BarBroker.Hosting;
 using BarBroker.Policy;
+using BarBroker.V1;
 using Microsoft.Extensions.Logging.Abstractions;
 using Spectre.Console;
 using Xunit;
@@ -35,6 +38,25 @@ public sealed class BrokerHostTests : IDisposable
         await stop.CancelAsync();
         Assert.True(await run);
         Assert.DoesNotContain(Directory.GetFiles(RuntimeDirectory), path => path.EndsWith(".sock", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_request_far_longer_than_any_real_one_is_refused_before_it_is_read()
+    {
+        using CancellationTokenSource stop = new();
+        TaskCompletionSource serving = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task<bool> run = new BrokerHost(NullLoggerFactory.Instance, TimeProvider.System) { Serving = serving.SetResult }.RunAsync(ReadPolicy(), "policy.json", stop.Token);
+        await Task.WhenAny(serving.Task, run);
+        await using (UnixGrpcChannel channel = await UnixGrpcChannel.ConnectAsync(AdminSocket, TestContext.Current.CancellationToken))
+        {
+            RpcException refused = await Assert.ThrowsAsync<RpcException>(() => channel.UnaryAsync<ListLeasesRequest, ListLeasesResponse>(
+                "/barbroker.v1.Admin/ListLeases", new ListLeasesRequest { Device = new string('x', 16 * 1024) }, default));
+
+            Assert.Equal(StatusCode.ResourceExhausted, refused.StatusCode);
+        }
+
+        await stop.CancelAsync();
+        Assert.True(await run);
     }
 
     [Fact]

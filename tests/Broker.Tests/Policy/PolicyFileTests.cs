@@ -62,6 +62,25 @@ public sealed class PolicyFileTests : IDisposable
     }
 
     [Fact]
+    public void A_file_of_this_user_is_private_enough()
+    {
+        WriteValid();
+
+        Assert.NotNull(PolicyFile.Load(_path, mustBePrivate: true));
+    }
+
+    [Fact]
+    public void Root_and_this_user_are_trusted_and_nobody_else()
+    {
+        using OwnedDescriptor own = Files.Open(_directory.FullName, OpenFlags.ReadOnly);
+        uint self = Files.FactsOf(own).Owner;
+
+        Assert.True(ProcessUser.IsTrusted(0));
+        Assert.True(ProcessUser.IsTrusted(self));
+        Assert.False(ProcessUser.IsTrusted(self + 1));
+    }
+
+    [Fact]
     public void The_group_database_knows_root_and_no_invented_group()
     {
         Assert.Equal(0U, Groups.FindGid("root"));

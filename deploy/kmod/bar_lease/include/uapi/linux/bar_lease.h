@@ -57,7 +57,7 @@ struct bar_lease_range {
  * @faults: out: page faults that inserted entries, for all leases of the session
  * @unmaps: out: unmappings of a device range, by REVOKE or by a suspend
  *
- * Counters start at 0 with the session and never go down.
+ * Counters start at 0 with the session; but for leases_live they never go down.
  */
 struct bar_lease_info {
 	__u32 argsz;

@@ -1,0 +1,59 @@
+using System.IO.Pipelines;
+using BarBroker.Grpc;
+using BarBroker.Rpc;
+using BarBroker.Tests.Grpc;
+using BarBroker.Tests.Leases;
+using BarBroker.Transport;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Logging;
+using Xunit;
+
+namespace BarBroker.Tests.Rpc;
+
+/// <summary>Kestrel's two words of a reset, the broken body and the token, come in either order: here the token has not come yet.</summary>
+public sealed class BrokenOffRequestTests
+{
+    [Fact]
+    public async Task A_request_that_breaks_off_is_cancelled_and_no_fault_of_the_server()
+    {
+        TestLog log = new();
+        GrpcApplication application = new(
+            new GrpcServerOptions { Endpoints = [] }, new RpcLog(log.CreateLogger("rpc")), logsCalls: false, TimeProvider.System, CancellationToken.None);
+        HttpResponseFeature response = new();
+
+        await application.ProcessRequestAsync(application.CreateContext(CreateRequest(response)));
+
+        Assert.Equal("1", response.Headers[GrpcProtocol.StatusHeader]);
+        Assert.Empty(log.Entries);
+    }
+
+    private static FeatureCollection CreateRequest(HttpResponseFeature response)
+    {
+        Pipe body = new();
+        body.Writer.Complete(new IOException("The client reset the request stream."));
+        HttpRequestFeature request = new() { Method = "POST", Path = TestService.UnaryPath };
+        request.Headers[GrpcProtocol.ContentTypeHeader] = GrpcProtocol.ContentType;
+        FeatureCollection features = new();
+        features.Set<IHttpRequestFeature>(request);
+        features.Set<IHttpResponseFeature>(response);
+        features.Set<IHttpResponseBodyFeature>(new StreamResponseBodyFeature(Stream.Null));
+        features.Set<IHttpRequestLifetimeFeature>(new HttpRequestLifetimeFeature());
+        features.Set<IRequestBodyPipeFeature>(new Body(body.Reader));
+        features.Set<IPeerConnection>(new FakeConnection());
+        features.Set<UnixSocketEndPoint>(new ServedEndPoint("test.sock", MethodTable.Create([new TestService()]))
+        {
+            Mode = UnixFileMode.None,
+            Group = null,
+            Inherited = null,
+            MaxConnections = 1,
+            MaxConnectionsPerUser = 1,
+        });
+        return features;
+    }
+
+    private sealed class Body(PipeReader reader) : IRequestBodyPipeFeature
+    {
+        public PipeReader Reader => reader;
+    }
+}
