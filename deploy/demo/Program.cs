@@ -28,7 +28,7 @@ await using BarLease lease = await client.AcquireAsync(device, window, LeaseAcce
 using MappedBar registers = lease.Map();
 Say($"lease {lease.Id}: BAR {lease.Bar} 0x{lease.Offset:x}+0x{lease.Length:x}, identification register reads 0x{registers.Read32(Identification):x8}");
 
-using PeriodicTimer timer = new(TimeSpan.FromMilliseconds(400));
+using PeriodicTimer timer = new(TimeSpan.FromMilliseconds(500));
 try
 {
     for (uint count = 1; await timer.WaitForNextTickAsync(stop.Token); count++)

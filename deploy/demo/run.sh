@@ -63,8 +63,14 @@ count_of() {
     sed -n 's/.*wrote \([0-9]*\),.*/\1/p' "$scratch/$1.log" | tail -n 1
 }
 
+# whole COMMAND...: prints its output in one piece, so that the clients don't write in between.
+whole() {
+    output=$("$@" 2>&1)
+    printf '%s\n' "$output"
+}
+
 status() {
-    "$dotnet" "$stage/broker/bar-broker.dll" status --socket "$runtime/admin.sock"
+    whole "$dotnet" "$stage/broker/bar-broker.dll" status --socket "$runtime/admin.sock"
 }
 
 say "The broker, as root"
@@ -90,7 +96,7 @@ printf '%s\n' "buf curl --protocol grpc --http2-prior-knowledge --unix-socket $r
     "    -d '$request' http://localhost/barbroker.v1.Admin/Revoke"
 echo "(the same with grpcurl: grpcurl -plaintext -authority localhost -d '$request' \\"
 echo "    unix://$runtime/admin.sock barbroker.v1.Admin/Revoke)"
-"$stage/buf" curl --protocol grpc --http2-prior-knowledge --unix-socket "$runtime/admin.sock" \
+whole "$stage/buf" curl --protocol grpc --http2-prior-knowledge --unix-socket "$runtime/admin.sock" \
     -d "$request" http://localhost/barbroker.v1.Admin/Revoke
 ended=0
 wait "$left" || ended=$?
