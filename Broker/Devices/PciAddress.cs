@@ -26,6 +26,6 @@ public readonly partial record struct PciAddress(uint Domain, byte Bus, byte Slo
     /// <inheritdoc/>
     public override string ToString() => $"{Domain:x4}:{Bus:x2}:{Slot:x2}.{Function}";
 
-    [GeneratedRegex("^([0-9a-fA-F]{4,8}):([0-9a-fA-F]{2}):([01][0-9a-fA-F])\\.([0-7])$")]
+    [GeneratedRegex("^([0-9a-fA-F]{4,8}):([0-9a-fA-F]{2}):([01][0-9a-fA-F])\\.([0-7])\\z")]
     private static partial Regex Form();
 }
