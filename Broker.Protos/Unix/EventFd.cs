@@ -5,7 +5,6 @@ namespace BarBroker.Unix;
 /// <summary>A counter that the kernel or another thread raises and that a thread can wait for (eventfd(2)).</summary>
 internal sealed class EventFd : IDisposable
 {
-    private const int EIntr = 4;
     private const int CloseOnExec = 0x80000;
 
     public EventFd()
@@ -33,7 +32,7 @@ internal sealed class EventFd : IDisposable
         ulong count;
         while (Libc.Read(Descriptor, &count, sizeof(ulong)) < 0)
         {
-            if (Marshal.GetLastPInvokeError() != EIntr)
+            if (Marshal.GetLastPInvokeError() != Errno.Interrupted)
             {
                 throw UnixException.FromLastError("read from an eventfd");
             }

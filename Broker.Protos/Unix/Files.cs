@@ -23,8 +23,8 @@ internal readonly record struct FileFacts(bool IsRegular, uint Owner, UnixFileMo
 /// <summary>Files by descriptor: what <see cref="FileStream"/> can't say or would do behind one's back.</summary>
 internal static class Files
 {
-    private const int EIntr = 4;
     private const int CloseOnExec = 0x80000;
+    private const int TypeMask = 0xf000;
 
     /// <exception cref="UnixException">ENOENT, EACCES, EBUSY, ...</exception>
     public static OwnedDescriptor Open(string path, OpenFlags flags)
@@ -34,7 +34,7 @@ internal static class Files
         {
             descriptor = Libc.Open(path, (int)flags | CloseOnExec, 0);
         }
-        while (descriptor < 0 && Marshal.GetLastPInvokeError() == EIntr);
+        while (descriptor < 0 && Marshal.GetLastPInvokeError() == Errno.Interrupted);
 
         return descriptor < 0 ? throw UnixException.FromLastError($"open {path}") : new OwnedDescriptor(descriptor);
     }
@@ -70,7 +70,7 @@ internal static class Files
             {
                 count = Libc.ReadAt(descriptor, start, (nuint)buffer.Length, (long)offset);
             }
-            while (count < 0 && Marshal.GetLastPInvokeError() == EIntr);
+            while (count < 0 && Marshal.GetLastPInvokeError() == Errno.Interrupted);
 
             return count < 0 ? throw UnixException.FromLastError("pread") : (int)count;
         }
@@ -87,7 +87,7 @@ internal static class Files
                 count = Libc.WriteAt(descriptor, start, (nuint)bytes.Length, (long)offset);
             }
 
-            if (count < 0 && Marshal.GetLastPInvokeError() != EIntr)
+            if (count < 0 && Marshal.GetLastPInvokeError() != Errno.Interrupted)
             {
                 throw UnixException.FromLastError("pwrite");
             }
@@ -106,7 +106,7 @@ internal static class Files
         {
             result = Libc.Truncate(descriptor, (long)length);
         }
-        while (result < 0 && Marshal.GetLastPInvokeError() == EIntr);
+        while (result < 0 && Marshal.GetLastPInvokeError() == Errno.Interrupted);
 
         if (result < 0)
         {
@@ -115,12 +115,32 @@ internal static class Files
     }
 
     /// <summary>Sets the permission bits, which count for later openings.</summary>
-    public static void SetMode(OwnedDescriptor descriptor, UnixFileMode mode)
+    public static void SetMode(SafeHandle descriptor, UnixFileMode mode)
     {
         if (Libc.SetMode(descriptor, (uint)mode) < 0)
         {
             throw UnixException.FromLastError("fchmod");
         }
+    }
+
+    /// <summary>Gives what stands at <paramref name="path"/> itself, not behind a link, to a group; its owner stays.</summary>
+    public static void SetGroup(string path, uint group)
+    {
+        const uint Unchanged = uint.MaxValue;
+        if (Libc.ChangeOwner(path, Unchanged, group) < 0)
+        {
+            throw UnixException.FromLastError($"giving {path} to group {group}");
+        }
+    }
+
+    /// <summary>There is a socket at <paramref name="path"/> itself, not behind a link.</summary>
+    public static bool IsSocket(string path)
+    {
+        const int WorkingDirectory = -100;
+        const int NoFollow = 0x100;
+        const uint Type = 0x1;
+        const int Socket = 0xc000;
+        return Libc.GetStatusOfPath(WorkingDirectory, path, NoFollow, Type, out Libc.FileStatus status) == 0 && (status.Mode & TypeMask) == Socket;
     }
 
     /// <summary>The inode's number: two descriptors of one open object have the same.</summary>
@@ -132,7 +152,6 @@ internal static class Files
     /// <summary>Type, owner, mode and size.</summary>
     public static FileFacts FactsOf(OwnedDescriptor descriptor)
     {
-        const int TypeMask = 0xf000;
         const int Regular = 0x8000;
         Libc.FileStatus status = StatusOf(descriptor);
         return new FileFacts((status.Mode & TypeMask) == Regular, status.Owner, (UnixFileMode)(status.Mode & ~TypeMask), status.Size);
@@ -163,10 +182,16 @@ internal static partial class Libc
     internal static partial int Truncate(OwnedDescriptor descriptor, long length);
 
     [LibraryImport(Library, EntryPoint = "fchmod", SetLastError = true)]
-    internal static partial int SetMode(OwnedDescriptor descriptor, uint mode);
+    internal static partial int SetMode(SafeHandle descriptor, uint mode);
+
+    [LibraryImport(Library, EntryPoint = "lchown", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int ChangeOwner(string path, uint owner, uint group);
 
     [LibraryImport(Library, EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int GetStatus(OwnedDescriptor directory, string path, int flags, uint mask, out FileStatus status);
+
+    [LibraryImport(Library, EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int GetStatusOfPath(int directory, string path, int flags, uint mask, out FileStatus status);
 
     /// <summary>struct statx of linux/stat.h, as far as it is read here. It is 256 bytes on every machine.</summary>
     [StructLayout(LayoutKind.Explicit, Size = 256)]

@@ -5,9 +5,6 @@ namespace BarBroker.Unix;
 /// <summary>The group database, as the name service has it.</summary>
 internal static class Groups
 {
-    private const int ERange = 34;
-    private const int EIntr = 4;
-
     // A group with many members has a long entry; beyond this it is no entry but a fault.
     private const int LargestEntry = 16 * 1024 * 1024;
 
@@ -30,8 +27,8 @@ internal static class Groups
             {
                 case 0:
                     return found == null ? null : entry.Gid;
-                case EIntr:
-                case ERange when size < LargestEntry:
+                case Errno.Interrupted:
+                case Errno.Range when size < LargestEntry:
                     continue;
                 default:
                     throw new UnixException($"getgrnam_r {name}", errno);

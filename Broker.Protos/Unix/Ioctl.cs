@@ -6,8 +6,6 @@ namespace BarBroker.Unix;
 /// <summary>ioctl(2), and the numbering of requests as linux/ioctl.h does it on x86-64 and arm64.</summary>
 internal static class Ioctl
 {
-    private const int EIntr = 4;
-
     /// <summary>_IO(type, number)</summary>
     public static uint None(char type, uint number) => ((uint)type << 8) | number;
 
@@ -48,7 +46,7 @@ internal static class Ioctl
         {
             result = Libc.Ioctl(descriptor, request, argument);
         }
-        while (result < 0 && Marshal.GetLastPInvokeError() == EIntr);
+        while (result < 0 && Marshal.GetLastPInvokeError() == Errno.Interrupted);
 
         return result < 0 ? throw UnixException.FromLastError(name) : result;
     }

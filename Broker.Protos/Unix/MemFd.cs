@@ -24,7 +24,6 @@ internal enum Seals
 /// <summary>Memory that has a descriptor (memfd_create(2)).</summary>
 internal static class MemFd
 {
-    private const int EInval = 22;
     private const uint CloseOnExec = 0x1;
     private const uint AllowSealing = 0x2;
     private const uint NoExecSeal = 0x8;
@@ -34,7 +33,7 @@ internal static class MemFd
     public static OwnedDescriptor Create(string name)
     {
         int descriptor = Libc.MemFdCreate(name, CloseOnExec | AllowSealing | NoExecSeal);
-        if (descriptor < 0 && Marshal.GetLastPInvokeError() == EInval)
+        if (descriptor < 0 && Marshal.GetLastPInvokeError() == Errno.InvalidArgument)
         {
             descriptor = Libc.MemFdCreate(name, CloseOnExec | AllowSealing);
         }

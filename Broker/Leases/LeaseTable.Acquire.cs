@@ -7,10 +7,6 @@ namespace BarBroker.Leases;
 
 internal sealed partial class LeaseTable
 {
-    private const int ENoMem = 12;
-    private const int ENFile = 23;
-    private const int EMFile = 24;
-
     /// <summary>
     /// Makes a lease for <paramref name="connection"/> and sends its descriptor on its way. When this throws, there is no lease: if the
     /// kernel knew one already, it has been revoked.
@@ -169,7 +165,7 @@ internal sealed partial class LeaseTable
         DeviceSuspendedException => new LeaseRefusedException(LeaseRefusal.DeviceSuspended, exception.Message, exception),
         DeviceGoneException => new LeaseRefusedException(LeaseRefusal.DeviceGone, exception.Message, exception),
         DescriptorBudgetException => new LeaseRefusedException(LeaseRefusal.TooManyDescriptors, exception.Message, exception),
-        UnixException { Errno: ENoMem or ENFile or EMFile } => new LeaseRefusedException(LeaseRefusal.KernelExhausted, "The kernel has no memory or no files left for another lease. Release some, or try again later.", exception),
+        UnixException { Errno: Errno.NoMemory or Errno.TooManyFilesOfSystem or Errno.TooManyFiles } => new LeaseRefusedException(LeaseRefusal.KernelExhausted, "The kernel has no memory or no files left for another lease. Release some, or try again later.", exception),
         UnixException => exception,
         IOException => new LeaseRefusedException(LeaseRefusal.ConnectionEnded, "The connection ended while the lease was being made.", exception),
         _ => exception,

@@ -6,7 +6,6 @@ namespace BarBroker.Transport;
 /// <summary>A listening socket, and the lock which says that the path is ours.</summary>
 internal sealed class BoundSocket : IDisposable
 {
-    private const uint Unchanged = uint.MaxValue;
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
     private readonly FileStream? _claim;
@@ -115,7 +114,7 @@ internal sealed class BoundSocket : IDisposable
         {
             switch (exception.SocketErrorCode)
             {
-                case SocketError.ConnectionRefused when FileKind.IsSocket(path):
+                case SocketError.ConnectionRefused when Files.IsSocket(path):
                     File.Delete(path);
                     return;
                 case SocketError.ConnectionRefused:
@@ -143,15 +142,11 @@ internal sealed class BoundSocket : IDisposable
     /// </summary>
     private static void Listen(Socket socket, UnixSocketEndPoint endpoint, UnixDomainSocketEndPoint address)
     {
-        if (Libc.ChangeMode(socket.SafeHandle, (uint)OwnerOnly) != 0)
-        {
-            throw UnixException.FromLastError($"fchmod of the socket for {endpoint.Path}");
-        }
-
+        Files.SetMode(socket.SafeHandle, OwnerOnly);
         socket.Bind(address);
-        if (endpoint.Group is { } group && Libc.ChangeOwner(endpoint.Path, Unchanged, group) != 0)
+        if (endpoint.Group is { } group)
         {
-            throw UnixException.FromLastError($"giving {endpoint.Path} to group {group}");
+            Files.SetGroup(endpoint.Path, group);
         }
 
         File.SetUnixFileMode(endpoint.Path, endpoint.Mode);

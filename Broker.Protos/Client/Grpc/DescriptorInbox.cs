@@ -57,7 +57,7 @@ internal sealed class DescriptorInbox : IDescriptorSink
                 "The broker sent a descriptor, but this process could not take it: its table of open files is full. Close some, or raise RLIMIT_NOFILE.");
         }
 
-        ulong actual = descriptor.GetInode();
+        ulong actual = Files.InodeOf(descriptor);
         if (actual != inode)
         {
             descriptor.Dispose();

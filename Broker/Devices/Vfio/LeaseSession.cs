@@ -158,7 +158,6 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
     /// <summary>The session's leases, in order of their ids.</summary>
     public unsafe ImmutableArray<ListedLease> List()
     {
-        const int ENoSpc = 28;
         BarLeaseEntry[] entries = [];
         BarLeaseRange[] ranges = [];
         while (true)
@@ -181,7 +180,7 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
 
                 return [.. entries.Take((int)list.NrLeases).Select(entry => ToListedLease(entry, ranges))];
             }
-            catch (UnixException exception) when (exception.Errno == ENoSpc)
+            catch (UnixException exception) when (exception.Errno == Errno.NoSpace)
             {
                 // It said how much it takes; there may be more by the time of the next call.
                 entries = new BarLeaseEntry[list.NrLeases];
@@ -223,12 +222,10 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
 
     private static string OpenCure(string path, UnixException exception)
     {
-        const int ENoEnt = 2;
-        const int EAcces = 13;
         return exception.Errno switch
         {
-            ENoEnt => $"There is no {path}: load the kernel module that makes it (modprobe bar_lease).",
-            EAcces => $"{path} may not be opened: its owner or group must be the broker's (see the udev rule that came with it).",
+            Errno.NoEntry => $"There is no {path}: load the kernel module that makes it (modprobe bar_lease).",
+            Errno.AccessDenied => $"{path} may not be opened: the broker's user or group must own it (chown, or a udev rule for KERNEL==\"bar_lease\").",
             _ => $"{path} can't be opened: {exception.Message}.",
         };
     }

@@ -140,12 +140,10 @@ public sealed class VfioBarDevice : IBarDevice
     /// <summary>What the kernel's refusal of an export means.</summary>
     internal static Exception ToExportFailure(string device, UnixException exception)
     {
-        const int EAgain = 11;
-        const int ENoDev = 19;
         return exception.Errno switch
         {
-            EAgain => new DeviceSuspendedException(device, exception),
-            ENoDev => new DeviceGoneException(device, exception),
+            Errno.Again => new DeviceSuspendedException(device, exception),
+            Errno.NoDevice => new DeviceGoneException(device, exception),
             _ => exception,
         };
     }

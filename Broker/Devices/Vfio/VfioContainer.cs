@@ -84,10 +84,6 @@ internal sealed class VfioContainer : IDisposable
 
     private static OwnedDescriptor Open(string path, string cureIfMissing)
     {
-        const int ENoEnt = 2;
-        const int ENoDev = 19;
-        const int EAcces = 13;
-        const int EBusy = 16;
         try
         {
             return Files.Open(path, OpenFlags.ReadWrite);
@@ -96,9 +92,9 @@ internal sealed class VfioContainer : IDisposable
         {
             string cure = exception.Errno switch
             {
-                ENoEnt or ENoDev => cureIfMissing,
-                EAcces => "it must belong to the broker's user or group (see the udev rule that came with the broker)",
-                EBusy => "another process has it; VFIO gives a group to one at a time (fuser -v shows which)",
+                Errno.NoEntry or Errno.NoDevice => cureIfMissing,
+                Errno.AccessDenied => "it must belong to the broker's user or group (chown, or a udev rule for SUBSYSTEM==\"vfio\")",
+                Errno.Busy => "another process has it; VFIO gives a group to one at a time (fuser -v shows which)",
                 _ => "see the kernel's log",
             };
             throw new DeviceOpenException($"{path} can't be opened ({exception.Message}): {cure}.", exception);
@@ -149,14 +145,13 @@ internal sealed class VfioContainer : IDisposable
 
     private void SetIommu()
     {
-        const int EPerm = 1;
         try
         {
             Ioctl.Call(_container, VfioUapi.SetIommu, VfioUapi.Type1V2Iommu, "VFIO_SET_IOMMU");
         }
         catch (UnixException exception)
         {
-            string cure = exception.Errno == EPerm
+            string cure = exception.Errno == Errno.NotPermitted
                 ? "the platform does not remap interrupts, so a device could forge them: turn interrupt remapping on in the firmware (allow_unsafe_interrupts=1 of vfio_iommu_type1 gives that protection up)"
                 : "see the kernel's log";
             throw new DeviceOpenException($"VFIO refuses its IOMMU backend ({exception.Message}): {cure}.", exception);

@@ -39,7 +39,6 @@ internal sealed class DeviceChecks(Machine machine, IProbe probe, PciAddress add
 
     private List<Finding> OpenFunction(int group)
     {
-        const int EBusy = 16;
         try
         {
             FunctionFacts facts = probe.OpenFunction(address, group);
@@ -47,7 +46,7 @@ internal sealed class DeviceChecks(Machine machine, IProbe probe, PciAddress add
                 ? DescribeBars(facts)
                 : [Finding.Failure(_subject, "vfio-pci can't export its BARs as DMABUFs: boot Linux 6.19 or newer, built with CONFIG_VFIO_PCI_DMABUF")];
         }
-        catch (DeviceOpenException exception) when (exception.InnerException is UnixException { Errno: EBusy })
+        catch (DeviceOpenException exception) when (exception.InnerException is UnixException { Errno: Errno.Busy })
         {
             return [Finding.Warning(_subject, "in use, so it was not tried; if not by a running broker, fuser -v /dev/vfio/* tells by whom")];
         }

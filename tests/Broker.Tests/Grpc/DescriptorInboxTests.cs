@@ -19,8 +19,8 @@ public sealed class DescriptorInboxTests
         OwnedDescriptor first = Arrive();
         OwnedDescriptor second = Arrive();
 
-        Assert.Same(second, await _inbox.ClaimAsync(1, second.GetInode(), TestToken));
-        Assert.Same(first, await _inbox.ClaimAsync(0, first.GetInode(), TestToken));
+        Assert.Same(second, await _inbox.ClaimAsync(1, Files.InodeOf(second), TestToken));
+        Assert.Same(first, await _inbox.ClaimAsync(0, Files.InodeOf(first), TestToken));
         first.Dispose();
         second.Dispose();
     }
@@ -30,7 +30,7 @@ public sealed class DescriptorInboxTests
     {
         using OwnedDescriptor descriptor = TestDescriptors.Create();
         using DescriptorInbox.AcquireScope acquire = _inbox.BeginAcquire();
-        Task<OwnedDescriptor> claim = _inbox.ClaimAsync(0, descriptor.GetInode(), TestToken).AsTask();
+        Task<OwnedDescriptor> claim = _inbox.ClaimAsync(0, Files.InodeOf(descriptor), TestToken).AsTask();
         Assert.False(claim.IsCompleted);
 
         ((IDescriptorSink)_inbox).Received(descriptor);
@@ -47,7 +47,7 @@ public sealed class DescriptorInboxTests
 
         DescriptorLostException failure = await Assert.ThrowsAsync<DescriptorLostException>(async () => await _inbox.ClaimAsync(0, 1, TestToken));
         Assert.Contains("open files", failure.Message, StringComparison.Ordinal);
-        using OwnedDescriptor claimed = await _inbox.ClaimAsync(1, second.GetInode(), TestToken);
+        using OwnedDescriptor claimed = await _inbox.ClaimAsync(1, Files.InodeOf(second), TestToken);
     }
 
     [Fact]
@@ -56,7 +56,7 @@ public sealed class DescriptorInboxTests
         using DescriptorInbox.AcquireScope acquire = _inbox.BeginAcquire();
         OwnedDescriptor descriptor = Arrive();
 
-        await Assert.ThrowsAsync<DescriptorLostException>(async () => await _inbox.ClaimAsync(0, descriptor.GetInode() + 1, TestToken));
+        await Assert.ThrowsAsync<DescriptorLostException>(async () => await _inbox.ClaimAsync(0, Files.InodeOf(descriptor) + 1, TestToken));
 
         Assert.True(descriptor.IsClosed);
     }
@@ -66,9 +66,9 @@ public sealed class DescriptorInboxTests
     {
         using DescriptorInbox.AcquireScope acquire = _inbox.BeginAcquire();
         using OwnedDescriptor descriptor = Arrive();
-        await _inbox.ClaimAsync(0, descriptor.GetInode(), TestToken);
+        await _inbox.ClaimAsync(0, Files.InodeOf(descriptor), TestToken);
 
-        await Assert.ThrowsAsync<DescriptorLostException>(async () => await _inbox.ClaimAsync(0, descriptor.GetInode(), TestToken));
+        await Assert.ThrowsAsync<DescriptorLostException>(async () => await _inbox.ClaimAsync(0, Files.InodeOf(descriptor), TestToken));
     }
 
     [Fact]

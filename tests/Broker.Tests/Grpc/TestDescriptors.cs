@@ -34,7 +34,7 @@ internal static class TestDescriptors
             OwnedDescriptor borrowed = new(number);
             try
             {
-                count += inodes.Contains(borrowed.GetInode()) ? 1 : 0;
+                count += inodes.Contains(Files.InodeOf(borrowed)) ? 1 : 0;
             }
             catch (UnixException)
             {

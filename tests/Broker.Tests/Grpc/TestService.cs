@@ -22,7 +22,7 @@ internal sealed class TestService : IGrpcService
     internal UnaryServerMethod<ErrorResponse, ErrorResponse> OnTakeDescriptor { get; set; } = static (request, context) =>
     {
         OwnedDescriptor descriptor = TestDescriptors.Create();
-        ulong inode = descriptor.GetInode();
+        ulong inode = Files.InodeOf(descriptor);
         ulong serial = context.Connection.QueueDescriptor(descriptor);
         return Task.FromResult(new ErrorResponse { ErrorCode = (int)serial, ErrorMessage = inode.ToString(System.Globalization.CultureInfo.InvariantCulture) });
     };

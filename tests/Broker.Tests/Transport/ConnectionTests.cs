@@ -46,7 +46,7 @@ public sealed class ConnectionTests
             for (int i = 0; i < 10; i++)
             {
                 OwnedDescriptor descriptor = TestDescriptors.Create();
-                inodes.Add(descriptor.GetInode());
+                inodes.Add(Files.InodeOf(descriptor));
                 context.Connection.QueueDescriptor(descriptor);
             }
 
@@ -80,7 +80,7 @@ public sealed class ConnectionTests
         host.Service.OnTakeDescriptor = static (request, context) =>
         {
             OwnedDescriptor descriptor = TestDescriptors.Create();
-            ulong inode = descriptor.GetInode();
+            ulong inode = Files.InodeOf(descriptor);
             return Task.FromResult(new ErrorResponse
             {
                 ErrorCode = (int)context.Connection.QueueDescriptor(descriptor),
@@ -174,7 +174,7 @@ public sealed class ConnectionTests
         await using TestHost host = await TestHost.StartAsync();
         using Socket client = await ConnectRawAsync(host);
         OwnedDescriptor descriptor = TestDescriptors.Create();
-        HashSet<ulong> inodes = [descriptor.GetInode()];
+        HashSet<ulong> inodes = [Files.InodeOf(descriptor)];
         DescriptorSocket.TrySend(client.SafeHandle, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8, descriptor);
         descriptor.Dispose();
 

@@ -19,7 +19,7 @@ public sealed class DescriptorSocketTests
         Assert.Equal(3, DescriptorSocket.TryReceive(pair.Client.SafeHandle, buffer, sink));
 
         OwnedDescriptor received = Assert.Single(sink.Descriptors);
-        Assert.Equal(descriptor.GetInode(), received.GetInode());
+        Assert.Equal(Files.InodeOf(descriptor), Files.InodeOf(received));
         Assert.Equal([1, 2, 3], buffer[..3]);
         string flags = File.ReadLines($"/proc/self/fdinfo/{received.DangerousGetHandle()}").First(line => line.StartsWith("flags:", StringComparison.Ordinal));
         Assert.NotEqual(0, Convert.ToInt32(flags["flags:".Length..].Trim(), 8) & 0x80000);
@@ -34,7 +34,7 @@ public sealed class DescriptorSocketTests
         for (int i = 0; i < 20; i++)
         {
             using OwnedDescriptor descriptor = TestDescriptors.Create();
-            sent.Add(descriptor.GetInode());
+            sent.Add(Files.InodeOf(descriptor));
             Assert.Equal(1, DescriptorSocket.TrySend(pair.Server.SafeHandle, [(byte)i], descriptor));
         }
 
@@ -45,7 +45,7 @@ public sealed class DescriptorSocketTests
             bytes += DescriptorSocket.TryReceive(pair.Client.SafeHandle, buffer, sink);
         }
 
-        Assert.Equal(sent, sink.Descriptors.Select(static descriptor => descriptor.GetInode()));
+        Assert.Equal(sent, sink.Descriptors.Select(static descriptor => Files.InodeOf(descriptor)));
     }
 
     [Fact]

@@ -10,11 +10,6 @@ namespace BarBroker.Tests.Devices.Vfio;
 
 public sealed class VfioBarDeviceTests : IDisposable
 {
-    private const int EAgain = 11;
-    private const int ENoMem = 12;
-    private const int EInval = 22;
-    private const int ENoDev = 19;
-    private const int ETimedOut = 110;
     private static readonly LeaseId First = new(1);
 
     private readonly FakeFunction _function = new();
@@ -36,10 +31,10 @@ public sealed class VfioBarDeviceTests : IDisposable
     }
 
     [Theory]
-    [InlineData(EAgain, typeof(DeviceSuspendedException))]
-    [InlineData(ENoDev, typeof(DeviceGoneException))]
-    [InlineData(ENoMem, typeof(UnixException))]
-    [InlineData(EInval, typeof(UnixException))]
+    [InlineData(Errno.Again, typeof(DeviceSuspendedException))]
+    [InlineData(Errno.NoDevice, typeof(DeviceGoneException))]
+    [InlineData(Errno.NoMemory, typeof(UnixException))]
+    [InlineData(Errno.InvalidArgument, typeof(UnixException))]
     public async Task What_the_module_refuses_is_told_by_its_cause(int errno, Type expected)
     {
         await using VfioBarDevice device = NewDevice();
@@ -89,8 +84,8 @@ public sealed class VfioBarDeviceTests : IDisposable
     }
 
     [Theory]
-    [InlineData(ETimedOut)]
-    [InlineData(ENoMem)]
+    [InlineData(Errno.TimedOut)]
+    [InlineData(Errno.NoMemory)]
     public async Task A_revocation_that_fails_is_unconfirmed_until_a_later_one_succeeds(int errno)
     {
         await using VfioBarDevice device = NewDevice();
@@ -197,7 +192,7 @@ public sealed class VfioBarDeviceTests : IDisposable
     {
         VfioBarDevice device = NewDevice();
         (await device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadWrite)).Descriptor.Dispose();
-        _session.RevokeFailure = new UnixException("BAR_LEASE_REVOKE", ETimedOut);
+        _session.RevokeFailure = new UnixException("BAR_LEASE_REVOKE", Errno.TimedOut);
 
         await Assert.ThrowsAsync<RevocationUnconfirmedException>(() => device.DisposeAsync().AsTask());
 
