@@ -17,7 +17,7 @@
 /* One line of the table, as BB_FAULT_ENTRY writes it. */
 struct fault_entry {
 	int32_t instruction; /* from this field's own address */
-	int32_t resume;	     /* likewise */
+	int32_t resume; /* likewise */
 };
 
 #define BB_FAULT_ENTRY                                                                             \

@@ -69,7 +69,7 @@ static bool repair_own_fault(const siginfo_t *info, ucontext_t *context)
  * fault. */
 static void take_default_action(int signal_number, siginfo_t *info)
 {
-	const struct sigaction default_action = {.sa_handler = SIG_DFL};
+	const struct sigaction default_action = { .sa_handler = SIG_DFL };
 
 	sigaction(signal_number, &default_action, NULL);
 
@@ -112,7 +112,7 @@ static void handle_bus_error(int signal_number, siginfo_t *info, void *context)
 
 static int install_handler(void)
 {
-	struct sigaction action = {.sa_sigaction = handle_bus_error};
+	struct sigaction action = { .sa_sigaction = handle_bus_error };
 
 	if (sigaction(SIGBUS, NULL, &previous_action) != 0)
 		return -errno;

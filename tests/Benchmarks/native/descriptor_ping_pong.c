@@ -28,7 +28,7 @@ static void prepare(struct msghdr *message, struct iovec *vector, char *byte,
 		    union control *control)
 {
 	memset(control, 0, sizeof(*control));
-	*vector = (struct iovec){.iov_base = byte, .iov_len = 1};
+	*vector = (struct iovec){ .iov_base = byte, .iov_len = 1 };
 	*message = (struct msghdr){
 		.msg_iov = vector,
 		.msg_iovlen = 1,
