@@ -5,7 +5,7 @@
 # Where the guest has the staged programs.
 readonly GUEST_STAGE=/opt/bar-broker-tests
 # Under emulation everything takes its time. Each is a few times what was seen.
-readonly VM_TIMEOUT=900
+readonly VM_TIMEOUT=1800
 readonly RUNNER_OPTIONS=(-noColor -noLogo -failSkips)
 
 part_lint() {
