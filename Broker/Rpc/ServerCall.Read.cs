@@ -21,7 +21,7 @@ internal sealed partial class ServerCall
         TRequest? request = null;
         while (true)
         {
-            ReadResult result = await body.ReadAsync(cancellationToken);
+            ReadResult result = await ReadBodyAsync(body, cancellationToken);
             ReadOnlySequence<byte> buffer = result.Buffer;
             if (request is null && TryReadFrame(ref buffer, result.IsCompleted, out ReadOnlySequence<byte> message))
             {
@@ -53,7 +53,7 @@ internal sealed partial class ServerCall
         CancellationToken either = linked?.Token ?? CancellationToken;
         while (true)
         {
-            ReadResult result = await body.ReadAsync(either);
+            ReadResult result = await ReadBodyAsync(body, either);
             ReadOnlySequence<byte> buffer = result.Buffer;
             if (TryReadFrame(ref buffer, result.IsCompleted, out ReadOnlySequence<byte> message))
             {
@@ -68,6 +68,19 @@ internal sealed partial class ServerCall
             {
                 yield break;
             }
+        }
+    }
+
+    /// <summary>What fails here is the caller's doing: a reset, a connection that ends, a body that is not what its headers say.</summary>
+    private static async ValueTask<ReadResult> ReadBodyAsync(PipeReader body, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await body.ReadAsync(cancellationToken);
+        }
+        catch (IOException exception)
+        {
+            throw new CallerGoneException(exception);
         }
     }
 
