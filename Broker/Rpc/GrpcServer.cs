@@ -108,6 +108,7 @@ public sealed class GrpcServer : IAsyncDisposable
         // Streams may be of any length; messages have a limit of their own, and the transport counts the connections.
         kestrel.Limits.MaxRequestBodySize = null;
         kestrel.Limits.MaxConcurrentConnections = null;
+        kestrel.Limits.MaxRequestHeadersTotalSize = GrpcLimits.MaxRequestHeadersSize;
         foreach (ServedEndPoint endpoint in _endpoints)
         {
             kestrel.Listen(endpoint, static listen => listen.Protocols = HttpProtocols.Http2);

@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using System.Net;
 using BarBroker.Grpc;
 using BarBroker.Rpc;
 using BarBroker.Tests.Leases;
@@ -63,6 +64,30 @@ public sealed class HostilePeerTests
 
         Assert.Equal(StatusCode.OK, (await other.PostAsync(TestService.UnaryPath, RawClient.Frame(0, 0))).Status);
         Assert.DoesNotContain(host.Log.Entries, entry => entry.Level > LogLevel.Warning);
+    }
+
+    [Fact]
+    public async Task A_message_that_no_request_of_the_broker_comes_near_is_refused_before_it_is_read()
+    {
+        await using TestHost host = await TestHost.StartAsync(new GrpcServerOptions { Endpoints = [] });
+        using RawClient client = new(host.SocketPath);
+
+        RawResponse response = await client.PostAsync(TestService.UnaryPath, RawClient.Frame(0, (16 * 1024) + 1));
+
+        Assert.Equal(StatusCode.ResourceExhausted, response.Status);
+    }
+
+    [Theory]
+    [InlineData(7 * 1024, HttpStatusCode.OK)]
+    [InlineData(8 * 1024, HttpStatusCode.RequestHeaderFieldsTooLarge)]
+    public async Task Headers_are_taken_up_to_a_limit(int length, HttpStatusCode expected)
+    {
+        await using TestHost host = await TestHost.StartAsync();
+        using RawClient client = new(host.SocketPath);
+
+        RawResponse response = await client.PostAsync(TestService.UnaryPath, RawClient.Frame(0, 0), ("x", new string('x', length)));
+
+        Assert.Equal(expected, response.Http);
     }
 
     private sealed record BodyPipe(PipeReader Reader) : IRequestBodyPipeFeature;
