@@ -24,12 +24,6 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
     /// <summary>For calls that are under way when no lease is left.</summary>
     private static readonly TimeSpan CallsLimit = TimeSpan.FromSeconds(5);
 
-    /// <summary>
-    /// Requests are some hundred bytes. Each of a connection's 100 calls may make the broker hold one that is not whole yet, for as long as it
-    /// likes: gRPC's usual 4 MiB would let a few clients use up the memory, and with the broker goes every lease.
-    /// </summary>
-    private const int LargestRequest = 16 * 1024;
-
     private const UnixFileMode BrokerSocketMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
     private const UnixFileMode AdminSocketMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
@@ -61,7 +55,6 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
                     new GrpcEndpoint { SocketPath = brokerSocket, Services = [broker], Mode = BrokerSocketMode, Group = group },
                     new GrpcEndpoint { SocketPath = adminSocket, Services = [admin], Mode = AdminSocketMode },
                 ],
-                MaxReceiveMessageSize = LargestRequest,
             },
             loggers,
             time);

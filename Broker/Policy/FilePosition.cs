@@ -6,9 +6,16 @@ internal readonly record struct FilePosition(int Line, int Column)
     /// <summary>The place of the byte at <paramref name="offset"/> of a UTF-8 text.</summary>
     public static FilePosition Of(ReadOnlySpan<byte> text, int offset)
     {
-        ReadOnlySpan<byte> before = text[..Math.Min(offset, text.Length)];
-        int line = before.Count((byte)'\n') + 1;
-        return new FilePosition(line, CharactersIn(before[(before.LastIndexOf((byte)'\n') + 1)..]) + 1);
+        return new FilePosition(1, 1).After(text[..Math.Min(offset, text.Length)]);
+    }
+
+    /// <summary>The place behind <paramref name="passed"/>, which begins here.</summary>
+    public FilePosition After(ReadOnlySpan<byte> passed)
+    {
+        int lines = passed.Count((byte)'\n');
+        return lines == 0
+            ? this with { Column = Column + CharactersIn(passed) }
+            : new FilePosition(Line + lines, CharactersIn(passed[(passed.LastIndexOf((byte)'\n') + 1)..]) + 1);
     }
 
     private static int CharactersIn(ReadOnlySpan<byte> utf8)

@@ -13,6 +13,8 @@ internal ref struct JsonTree
     private readonly ReadOnlySpan<byte> _text;
     private readonly PolicyErrors _errors;
     private Utf8JsonReader _reader;
+    private FilePosition _position = new(1, 1);
+    private int _positionOffset;
 
     private JsonTree(ReadOnlySpan<byte> text, PolicyErrors errors)
     {
@@ -41,25 +43,32 @@ internal ref struct JsonTree
         }
     }
 
-    private readonly FilePosition Here => FilePosition.Of(_text, (int)_reader.TokenStartIndex);
+    /// <summary>Where the reader is. Counts on from the last place: from the start each time, a large file would take minutes.</summary>
+    private FilePosition Here()
+    {
+        int offset = (int)_reader.TokenStartIndex;
+        _position = _position.After(_text[_positionOffset..offset]);
+        _positionOffset = offset;
+        return _position;
+    }
 
     private JsonItem ReadItem(string path) => _reader.TokenType switch
     {
         JsonTokenType.StartObject => ReadMap(path),
         JsonTokenType.StartArray => ReadList(path),
-        JsonTokenType.String => new JsonText(Here, path, ReadText(path)),
-        JsonTokenType.Number => new JsonNumber(Here, path, System.Text.Encoding.UTF8.GetString(_reader.ValueSpan)),
-        JsonTokenType.True or JsonTokenType.False => new JsonFlag(Here, path, _reader.TokenType == JsonTokenType.True),
-        _ => new JsonNull(Here, path),
+        JsonTokenType.String => new JsonText(Here(), path, ReadText(path)),
+        JsonTokenType.Number => new JsonNumber(Here(), path, System.Text.Encoding.UTF8.GetString(_reader.ValueSpan)),
+        JsonTokenType.True or JsonTokenType.False => new JsonFlag(Here(), path, _reader.TokenType == JsonTokenType.True),
+        _ => new JsonNull(Here(), path),
     };
 
     private JsonMap ReadMap(string path)
     {
-        FilePosition at = Here;
+        FilePosition at = Here();
         ImmutableArray<JsonMember>.Builder members = ImmutableArray.CreateBuilder<JsonMember>();
         while (_reader.Read() && _reader.TokenType != JsonTokenType.EndObject)
         {
-            FilePosition nameAt = Here;
+            FilePosition nameAt = Here();
             string name = ReadText(path);
             _reader.Read();
             members.Add(new JsonMember(name, nameAt, ReadItem(Join(path, name))));
@@ -70,7 +79,7 @@ internal ref struct JsonTree
 
     private JsonList ReadList(string path)
     {
-        FilePosition at = Here;
+        FilePosition at = Here();
         ImmutableArray<JsonItem>.Builder items = ImmutableArray.CreateBuilder<JsonItem>();
         while (_reader.Read() && _reader.TokenType != JsonTokenType.EndArray)
         {
@@ -80,7 +89,7 @@ internal ref struct JsonTree
         return new JsonList(at, path, items.DrainToImmutable());
     }
 
-    private readonly string ReadText(string path)
+    private string ReadText(string path)
     {
         try
         {
@@ -88,7 +97,7 @@ internal ref struct JsonTree
         }
         catch (InvalidOperationException)
         {
-            _errors.Add(Here, path, "this string is no valid Unicode: it has bytes that are not UTF-8, or half of a surrogate pair.");
+            _errors.Add(Here(), path, "this string is no valid Unicode: it has bytes that are not UTF-8, or half of a surrogate pair.");
             return "";
         }
     }

@@ -18,8 +18,14 @@ internal static class GrpcLimits
     /// <inheritdoc cref="ConnectionWindow"/>
     internal const int StreamWindow = 128 * 1024;
 
-    /// <summary>gRPC's usual limit, which tools expect. Nothing that the broker reads comes near it.</summary>
-    internal const int MaxReceiveMessageSize = 4 * 1024 * 1024;
+    /// <summary>
+    /// Far above what the broker's requests have, and low because a message is held in memory until it is whole: a peer can leave as many
+    /// unfinished as it has calls, 100 on each connection. With gRPC's usual 4 MiB that were 400 MiB for each.
+    /// </summary>
+    internal const int MaxReceiveMessageSize = 16 * 1024;
+
+    /// <summary>gRPC's usual limit for metadata. Headers are held as long as their call lasts, so what was said of messages holds here too.</summary>
+    internal const int MaxRequestHeadersSize = 8 * 1024;
 
     /// <summary>
     /// A client writes its preface right after connecting. A cold runtime on a busy or emulated machine took more than five seconds for that;

@@ -117,6 +117,7 @@ public sealed class GrpcServer : IAsyncDisposable
         kestrel.Limits.MaxConcurrentConnections = null;
         kestrel.Limits.Http2.InitialConnectionWindowSize = GrpcLimits.ConnectionWindow;
         kestrel.Limits.Http2.InitialStreamWindowSize = GrpcLimits.StreamWindow;
+        kestrel.Limits.MaxRequestHeadersTotalSize = GrpcLimits.MaxRequestHeadersSize;
         foreach (ServedEndPoint endpoint in _endpoints)
         {
             kestrel.Listen(endpoint, static listen => listen.Protocols = HttpProtocols.Http2);

@@ -41,6 +41,12 @@ internal sealed class KestrelLoggerFactory(ILoggerFactory inner, RpcLog log) : I
                 log.AuthorityRejected(exception.Message);
             }
 
+            // What a peer does is no error of ours; Kestrel calls one that resets calls faster than it reads critical.
+            if (exception is ConnectionAbortedException && logLevel > LogLevel.Warning)
+            {
+                logLevel = LogLevel.Warning;
+            }
+
             if (inner.IsEnabled(logLevel))
             {
                 inner.Log(logLevel, eventId, state, exception, formatter);

@@ -71,10 +71,7 @@ internal sealed partial class ServerCall
         }
     }
 
-    /// <summary>
-    /// What comes next. A request that breaks off is its caller's doing, reset or hang-up, and no fault to be logged; the token that says so
-    /// is cancelled a moment later.
-    /// </summary>
+    /// <summary>What fails here is the caller's doing: a reset, a connection that ends, a body that is not what its headers say.</summary>
     private static async ValueTask<ReadResult> ReadBodyAsync(PipeReader body, CancellationToken cancellationToken)
     {
         try
@@ -83,7 +80,7 @@ internal sealed partial class ServerCall
         }
         catch (IOException exception)
         {
-            throw new RpcException(RpcStatuses.Cancelled, innerException: exception);
+            throw new CallerGoneException(exception);
         }
     }
 

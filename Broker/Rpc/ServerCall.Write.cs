@@ -102,7 +102,7 @@ internal sealed partial class ServerCall
     {
         if (result.IsCompleted || result.IsCanceled)
         {
-            throw new OperationCanceledException("The caller is gone, or the call was given up.");
+            throw new CallerGoneException();
         }
     }
 

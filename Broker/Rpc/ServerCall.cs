@@ -133,6 +133,12 @@ internal sealed partial class ServerCall : ServerCallContext
             return RpcStatuses.Stopping;
         }
 
+        // Kestrel tells the reader and the writer of a stream before it cancels the token.
+        if (exception is CallerGoneException)
+        {
+            return RpcStatuses.Cancelled;
+        }
+
         _server.Log.HandlerFailed(exception, Method, _connection.Id);
         return RpcStatuses.HandlerFailed;
     }

@@ -26,6 +26,21 @@ public sealed class PolicyFileTests : IDisposable
         Assert.Equal("x", PolicyFile.Load(link, mustBePrivate: false).Devices.Single().Name);
     }
 
+    /// <summary>The better part of a minute, if each place were counted from the start of the file.</summary>
+    [Fact(Timeout = 20_000)]
+    public async Task A_file_of_thousands_of_windows_is_read_in_no_time()
+    {
+        string windows = string.Join(',', Enumerable.Range(0, 10_000).Select(i => $"\"w{i}\":{{\"bar\":0,\"offset\":{i * 4096},\"length\":4096}}"));
+        await File.WriteAllTextAsync(
+            _path,
+            """{"runtimeDirectory":"/run/x","clientGroup":1,"devices":{"x":{"simulated":{"bars":{"0":"64MiB"}},"windows":{"""
+            + windows
+            + """}}},"grants":[{"uid":1,"device":"x","windows":["w1"],"access":"read-only"}]}""",
+            TestContext.Current.CancellationToken);
+
+        Assert.Equal(10_000, (await Task.Run(() => PolicyFile.Load(_path, mustBePrivate: false), TestContext.Current.CancellationToken)).Devices.Single().Windows.Length);
+    }
+
     [Fact]
     public void A_missing_file_is_refused_by_name()
         => Assert.StartsWith($"{_path}: can't be read: open {_path}: ", Refusal(_path), StringComparison.Ordinal);

@@ -1,0 +1,94 @@
+using System.IO.Pipelines;
+using System.Net;
+using BarBroker.Grpc;
+using BarBroker.Rpc;
+using BarBroker.Tests.Leases;
+using BarBroker.Transport;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Logging;
+using Xunit;
+
+namespace BarBroker.Tests.Grpc;
+
+/// <summary>Peers that mean harm. Whatever one does, the log has no error: that would be a fault of ours.</summary>
+public sealed class HostilePeerTests
+{
+    private const int TooManyOutputOperations = 60;
+
+    /// <summary>Kestrel fails the read of the body before it cancels the call's token, as much earlier as the thread pool is busy.</summary>
+    [Theory]
+    [InlineData(TestService.UnaryPath)]
+    [InlineData(TestService.ServerStreamPath)]
+    public async Task A_call_that_is_reset_before_its_message_came_is_no_error_of_the_server(string path)
+    {
+        TestLog log = new();
+        Pipe body = new();
+        await body.Writer.CompleteAsync(new IOException("The client reset the request stream."));
+        FeatureCollection features = new();
+        features.Set<IHttpRequestFeature>(new HttpRequestFeature { Method = HttpMethods.Post, Path = path, Headers = { ContentType = GrpcProtocol.ContentType } });
+        features.Set<IHttpResponseFeature>(new HttpResponseFeature());
+        features.Set<IHttpResponseBodyFeature>(new StreamResponseBodyFeature(Stream.Null));
+        features.Set<IHttpRequestLifetimeFeature>(new HttpRequestLifetimeFeature());
+        features.Set<IRequestBodyPipeFeature>(new BodyPipe(body.Reader));
+        features.Set<IPeerConnection>(new FakeConnection());
+        features.Set<UnixSocketEndPoint>(new ServedEndPoint("/nowhere", MethodTable.Create([new TestService()]))
+        {
+            Mode = UnixFileMode.None,
+            Group = null,
+            Inherited = null,
+            MaxConnections = 1,
+        });
+        GrpcApplication application = new(
+            new GrpcServerOptions { Endpoints = [] }, new RpcLog(log.CreateLogger("")), logsCalls: false, TimeProvider.System, CancellationToken.None);
+
+        await new ServerCall(application, features).RunAsync();
+
+        Assert.Empty(log.Entries);
+    }
+
+    [Fact]
+    public async Task A_flood_of_calls_that_are_reset_at_once_is_no_error_of_the_server_and_harms_nobody_else()
+    {
+        await using TestHost host = await TestHost.StartAsync();
+        host.ExpectedEvents.Add(TooManyOutputOperations);
+        using FrameClient client = new(host.SocketPath);
+        for (uint stream = 1; stream < 4000; stream += 2)
+        {
+            client.AddHeaders(stream, TestService.UnaryPath);
+            client.Reset(stream);
+        }
+
+        client.Flush();
+        using RawClient other = new(host.SocketPath);
+
+        Assert.Equal(StatusCode.OK, (await other.PostAsync(TestService.UnaryPath, RawClient.Frame(0, 0))).Status);
+        Assert.DoesNotContain(host.Log.Entries, entry => entry.Level > LogLevel.Warning);
+    }
+
+    [Fact]
+    public async Task A_message_that_no_request_of_the_broker_comes_near_is_refused_before_it_is_read()
+    {
+        await using TestHost host = await TestHost.StartAsync(new GrpcServerOptions { Endpoints = [] });
+        using RawClient client = new(host.SocketPath);
+
+        RawResponse response = await client.PostAsync(TestService.UnaryPath, RawClient.Frame(0, (16 * 1024) + 1));
+
+        Assert.Equal(StatusCode.ResourceExhausted, response.Status);
+    }
+
+    [Theory]
+    [InlineData(7 * 1024, HttpStatusCode.OK)]
+    [InlineData(8 * 1024, HttpStatusCode.RequestHeaderFieldsTooLarge)]
+    public async Task Headers_are_taken_up_to_a_limit(int length, HttpStatusCode expected)
+    {
+        await using TestHost host = await TestHost.StartAsync();
+        using RawClient client = new(host.SocketPath);
+
+        RawResponse response = await client.PostAsync(TestService.UnaryPath, RawClient.Frame(0, 0), ("x", new string('x', length)));
+
+        Assert.Equal(expected, response.Http);
+    }
+
+    private sealed record BodyPipe(PipeReader Reader) : IRequestBodyPipeFeature;
+}
