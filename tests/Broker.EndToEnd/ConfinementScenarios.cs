@@ -78,8 +78,7 @@ public sealed class ConfinementScenarios(Machine machine)
     [Fact]
     public async Task An_unprivileged_user_can_not_reach_the_admins_socket()
     {
-        await using ProbeProcess probe = ProbeProcess.Start(Users.Alice);
-        ProbeException refused = await Assert.ThrowsAsync<ProbeException>(() => probe.ConnectAsync(machine.Broker.AdminSocket));
+        ProbeException refused = await Assert.ThrowsAsync<ProbeException>(() => machine.ConnectAsync(Users.Alice, machine.Broker.AdminSocket));
         Assert.Equal(("RpcException", "Unavailable"), (refused.Error.Type, refused.Error.Status));
         Assert.Contains(machine.Broker.AdminSocket, refused.Error.Message, StringComparison.Ordinal);
         Assert.Contains("group", refused.Error.Message, StringComparison.Ordinal);

@@ -64,14 +64,17 @@ public sealed class Machine : IAsyncLifetime
     }
 
     /// <summary>A new connection to the shared broker, from the user's long-lived probe.</summary>
-    internal Task<Client> ConnectAsync(int user)
+    internal Task<Client> ConnectAsync(int user) => ConnectAsync(user, Broker.ClientSocket);
+
+    /// <summary>The same, to another socket.</summary>
+    internal Task<Client> ConnectAsync(int user, string socket)
     {
         if (!_probes.TryGetValue(user, out ProbeProcess? probe) || probe.HasEnded)
         {
             _probes[user] = probe = ProbeProcess.Start(user);
         }
 
-        return probe.ConnectAsync(Broker.ClientSocket);
+        return probe.ConnectAsync(socket);
     }
 
     private static string Policy(string runtimeDirectory) => $$"""
