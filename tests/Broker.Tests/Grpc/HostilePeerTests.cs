@@ -37,7 +37,7 @@ public sealed class HostilePeerTests
             Mode = UnixFileMode.None,
             Group = null,
             Inherited = null,
-            MaxConnections = 1,
+            MaxConnections = 1, MaxConnectionsPerUser = 1,
         });
         GrpcApplication application = new(
             new GrpcServerOptions { Endpoints = [] }, new RpcLog(log.CreateLogger("")), logsCalls: false, TimeProvider.System, CancellationToken.None);
