@@ -44,10 +44,12 @@ payload=$scratch/payload
 stage=$payload$GUEST_STAGE
 
 stage_demo() {
-    local buf
+    local buf options=()
+    # Compiling ahead of time pays under emulation only.
+    [[ $machine == vm ]] || options=(-p:PublishReadyToRun=false)
     need_packages gcc libc6-dev
-    publish_program Broker "$stage/broker"
-    publish_program deploy/demo "$stage/demo"
+    publish_program Broker "$stage/broker" "${options[@]}"
+    publish_program deploy/demo "$stage/demo" "${options[@]}"
     cp "$here/demo/run.sh" "$here/demo/$machine.json" "$stage"
     buf=$(buf_binary)
     install -m 755 "$buf" "$stage/buf"

@@ -12,7 +12,7 @@ internal sealed class GrpcBrokerConnection(UnixGrpcChannel channel, TimeProvider
     /// A release waits for the kernel, which takes milliseconds; a broker that needs longer than this has other troubles, and closing the
     /// connection ends the lease, too.
     /// </summary>
-    private static readonly TimeSpan ReleaseTimeout = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan ReleaseTimeout = TimeSpan.FromSeconds(30);
 
     public CancellationToken Closed => channel.Closed;
 

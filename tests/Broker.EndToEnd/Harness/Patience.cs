@@ -3,7 +3,7 @@ namespace BarBroker.EndToEnd.Harness;
 /// <summary>How long to wait for what must happen: long enough for an emulated machine, reached only by failures.</summary>
 internal static class Patience
 {
-    internal static readonly TimeSpan Limit = TimeSpan.FromSeconds(90);
+    internal static readonly TimeSpan Limit = TimeSpan.FromMinutes(4);
 
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(20);
 
