@@ -53,14 +53,9 @@ start_client() {
     pids="$pids $client"
 }
 
-# has_written WINDOW COUNT: its client has counted that far.
-has_written() {
-    grep -q "wrote $2," "$scratch/$1.log" 2>/dev/null
-}
-
-# count_of WINDOW: how far its client has counted.
-count_of() {
-    sed -n 's/.*wrote \([0-9]*\),.*/\1/p' "$scratch/$1.log" | tail -n 1
+# has_said WINDOW TEXT: its client has.
+has_said() {
+    grep -q "$2" "$scratch/$1.log" 2>/dev/null
 }
 
 # whole COMMAND...: prints its output in one piece, so that the clients don't write in between.
@@ -84,8 +79,8 @@ say "Two clients, as users 1001 and 1002: each reads its window's identification
 start_client 1001 left
 left=$client
 start_client 1002 right
-await "the clients' start" has_written left 2
-await "the clients' start" has_written right 2
+await "the clients' start" has_said left 'wrote 1'
+await "the clients' start" has_said right 'wrote 1'
 
 say "Who holds what"
 status
@@ -100,8 +95,8 @@ whole "$stage/buf" curl --protocol grpc --http2-prior-knowledge --unix-socket "$
     -d "$request" http://localhost/barbroker.v1.Admin/Revoke
 ended=0
 wait "$left" || ended=$?
-seen=$(count_of right)
-await "the other client's going on" has_written right $((seen + 2))
+kill -USR1 "$client"
+await "the other client's going on" has_said right 'goes on:'
 
 say "Who holds what now (the first client ended with status $ended, the other goes on)"
 status
