@@ -63,7 +63,7 @@ demo_in_vm() {
     write_word "$scratch/memory" "$LEFT_OFFSET" a11ce001
     write_word "$scratch/memory" "$RIGHT_OFFSET" 0b0b0002
     echo "Booting the machine; its ivshmem has a11ce001 and 0b0b0002 at the start of the windows ..."
-    "$tests/Vm/boot.sh" --results "$results" --timeout 900 --payload "$payload" --module "$module" --ivshmem "$scratch/memory" \
+    "$tests/Vm/boot.sh" --results "$results" --timeout 900 --cpus 2 --payload "$payload" --module "$module" --ivshmem "$scratch/memory" \
         -- sh "$GUEST_STAGE/run.sh" "$GUEST_STAGE" "$GUEST_STAGE/vm.json" dotnet
     echo
     echo "Outside of the machine, in the memory behind the BAR, 0x100 past the start of each window:"

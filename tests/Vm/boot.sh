@@ -11,7 +11,7 @@
 #   --ivshmem FILE       what the memory behind ivshmem's BAR 2 has in it at the start: 64 MiB (zeros)
 #   --timeout SECONDS    for everything (300)
 #   --memory MIB         (2048)
-#   --cpus N             (1) More than one means real concurrency, for stress: see README.md
+#   --cpus N             (1) More than one runs on as many of this machine's: see README.md
 #   --cpu MODEL          qemu's -cpu (max)
 #   --root-port          ivshmem behind a PCIe root port: it can then be reset and unplugged
 #                        (in the guest: vm-monitor device_del ivshmem)
@@ -179,7 +179,7 @@ run_machine() {
     machine_status=0
     # No machine outlives this script, however that ends.
     setpriv --pdeathsig TERM timeout --signal=KILL "$timeout" \
-        setpriv --pdeathsig KILL qemu-system-x86_64 "${arguments[@]}" </dev/null >"$1/qemu.log" 2>&1 &
+        setpriv --pdeathsig KILL "$qemu" "${arguments[@]}" </dev/null >"$1/qemu.log" 2>&1 &
     machine=$!
     tail --pid="$machine" -s 0.1 -n +1 -f "$results/output.log" &
     follower=$!
@@ -236,12 +236,13 @@ $(tail -n 5 "$results/console.log")"
 
 # In one piece, so that bash has read all of it when somebody changes this file during a run.
 {
-    need_packages qemu-system-x86 cpio erofs-utils util-linux
+    need_packages cpio erofs-utils util-linux
     mkdir -p "$results"
     results=$(readlink -f "$results")
     [[ $results != *,* ]] || die "--results: qemu can't take a comma in '$results'"
     # Any user of the guest may leave results.
     chmod 1777 "$results"
+    qemu=$("$here/qemu.sh")
     kernel=$("$here/kernel.sh")
     read -r _ _ kernel_dir <<<"$kernel"
     guest=$("$here/guest.sh")

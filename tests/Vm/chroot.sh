@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Usage: chroot.sh path              prints the build chroot's directory, made if need be
-#        chroot.sh run DIR COMMAND.. runs COMMAND in it as root, with DIR at /work, as the working directory
+#        chroot.sh run DIR COMMAND.. runs COMMAND in it as root, with DIR at /source, as the working directory
 #
 # The build chroot is the release that the kernel comes from, with gcc, make, sparse and that kernel's headers: kbuild's
-# prebuilt tools need its libc. It is shared and never changes: a command can write below /work and /tmp only.
+# prebuilt tools need its libc. It is shared and never changes: a command can write below /source and /tmp only.
 # In it, KERNEL_RELEASE names the kernel and KERNEL_BUILD its build directory.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
@@ -24,7 +24,7 @@ make_chroot() {
         mmdebstrap --quiet --mode=root --variant=apt --aptopt="$1.apt.conf" --include="$PACKAGES,linux-headers-$2" \
             "$DEBIAN_RELEASE" "$1" -
     rm -f "$1.apt.conf"
-    mkdir -p "$1/work"
+    mkdir -p "$1/source"
     install -m 755 "$here/sparse-kernel" "$1/usr/local/bin/"
     # kbuild asks this script, which the headers package lacks, whether sparse will do.
     install -m 755 /dev/stdin "$(readlink -f "$1"/usr/src/linux-headers-*-common)/scripts/checker-valid.sh" <<<$'#!/bin/sh\necho 1'
@@ -38,10 +38,10 @@ run_inside() {
     mount -t tmpfs tmpfs "$root/tmp"
     mount --rbind /dev "$root/dev"
     mount -t proc proc "$root/proc"
-    mount --bind "$dir" "$root/work"
+    mount --bind "$dir" "$root/source"
     exec chroot "$root" /usr/bin/env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LC_ALL=C.UTF-8 \
         KERNEL_RELEASE="$KERNEL_RELEASE" KERNEL_BUILD="/lib/modules/$KERNEL_RELEASE/build" \
-        sh -c 'cd /work && exec "$@"' sh "${@:3}"
+        sh -c 'cd /source && exec "$@"' sh "${@:3}"
 }
 
 case ${1:-} in

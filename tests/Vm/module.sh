@@ -19,8 +19,8 @@ build_module() {
     cp -R "$source/." "$dir/build"
     find "$dir/build" \( -name '*.o' -o -name '*.ko' -o -name '*.cmd' -o -name '*.mod' -o -name '*.mod.c' \) -delete
     # shellcheck disable=SC2016 # KERNEL_BUILD is the chroot's
-    "$here/chroot.sh" run "$dir/build" sh -c 'exec make -C "$KERNEL_BUILD" M=/work W=1e "$@" modules' sh "${@:3}" 2>&1 |
-        tee "$dir/log" | sed "s,^/work/,$source/,"
+    "$here/chroot.sh" run "$dir/build" sh -c 'exec make -C "$KERNEL_BUILD" M=/source W=1e "$@" modules' sh "${@:3}" 2>&1 |
+        tee "$dir/log" | sed "s,^/source/,$source/,"
     # modpost and sparse only warn; what sparse says about the kernel's own headers isn't ours.
     if grep -v '^/usr/src/' "$dir/log" | grep -qiE '(warning|error):'; then
         echo "warnings are errors here"
