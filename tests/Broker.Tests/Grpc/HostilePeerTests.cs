@@ -1,11 +1,6 @@
-using System.IO.Pipelines;
 using System.Net;
 using BarBroker.Grpc;
 using BarBroker.Rpc;
-using BarBroker.Tests.Leases;
-using BarBroker.Transport;
-using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 using Xunit;
 
@@ -15,38 +10,6 @@ namespace BarBroker.Tests.Grpc;
 public sealed class HostilePeerTests
 {
     private const int TooManyOutputOperations = 60;
-
-    /// <summary>Kestrel fails the read of the body before it cancels the call's token, as much earlier as the thread pool is busy.</summary>
-    [Theory]
-    [InlineData(TestService.UnaryPath)]
-    [InlineData(TestService.ServerStreamPath)]
-    public async Task A_call_that_is_reset_before_its_message_came_is_no_error_of_the_server(string path)
-    {
-        TestLog log = new();
-        Pipe body = new();
-        await body.Writer.CompleteAsync(new IOException("The client reset the request stream."));
-        FeatureCollection features = new();
-        features.Set<IHttpRequestFeature>(new HttpRequestFeature { Method = HttpMethods.Post, Path = path, Headers = { ContentType = GrpcProtocol.ContentType } });
-        features.Set<IHttpResponseFeature>(new HttpResponseFeature());
-        features.Set<IHttpResponseBodyFeature>(new StreamResponseBodyFeature(Stream.Null));
-        features.Set<IHttpRequestLifetimeFeature>(new HttpRequestLifetimeFeature());
-        features.Set<IRequestBodyPipeFeature>(new BodyPipe(body.Reader));
-        features.Set<IPeerConnection>(new FakeConnection());
-        features.Set<UnixSocketEndPoint>(new ServedEndPoint("/nowhere", MethodTable.Create([new TestService()]))
-        {
-            Mode = UnixFileMode.None,
-            Group = null,
-            Inherited = null,
-            MaxConnections = 1,
-            MaxConnectionsPerUser = 1,
-        });
-        GrpcApplication application = new(
-            new GrpcServerOptions { Endpoints = [] }, new RpcLog(log.CreateLogger("")), logsCalls: false, TimeProvider.System, CancellationToken.None);
-
-        await new ServerCall(application, features).RunAsync();
-
-        Assert.Empty(log.Entries);
-    }
 
     [Fact]
     public async Task A_flood_of_calls_that_are_reset_at_once_is_no_error_of_the_server_and_harms_nobody_else()
@@ -92,6 +55,4 @@ public sealed class HostilePeerTests
             () => client.PostAsync(TestService.UnaryPath, RawClient.Frame(0, 0), ("x", new string('x', 8 * 1024))));
         Assert.Contains("8192", refused.Message, StringComparison.Ordinal);
     }
-
-    private sealed record BodyPipe(PipeReader Reader) : IRequestBodyPipeFeature;
 }

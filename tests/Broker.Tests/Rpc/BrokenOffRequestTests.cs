@@ -14,25 +14,27 @@ namespace BarBroker.Tests.Rpc;
 /// <summary>Kestrel's two words of a reset, the broken body and the token, come in either order: here the token has not come yet.</summary>
 public sealed class BrokenOffRequestTests
 {
-    [Fact]
-    public async Task A_request_that_breaks_off_is_cancelled_and_no_fault_of_the_server()
+    [Theory]
+    [InlineData(TestService.UnaryPath)]
+    [InlineData(TestService.ServerStreamPath)]
+    public async Task A_request_that_breaks_off_is_cancelled_and_no_fault_of_the_server(string path)
     {
         TestLog log = new();
         GrpcApplication application = new(
             new GrpcServerOptions { Endpoints = [] }, new RpcLog(log.CreateLogger("rpc")), logsCalls: false, TimeProvider.System, CancellationToken.None);
         HttpResponseFeature response = new();
 
-        await application.ProcessRequestAsync(application.CreateContext(CreateRequest(response)));
+        await application.ProcessRequestAsync(application.CreateContext(CreateRequest(path, response)));
 
         Assert.Equal("1", response.Headers[GrpcProtocol.StatusHeader]);
         Assert.Empty(log.Entries);
     }
 
-    private static FeatureCollection CreateRequest(HttpResponseFeature response)
+    private static FeatureCollection CreateRequest(string path, HttpResponseFeature response)
     {
         Pipe body = new();
         body.Writer.Complete(new IOException("The client reset the request stream."));
-        HttpRequestFeature request = new() { Method = "POST", Path = TestService.UnaryPath };
+        HttpRequestFeature request = new() { Method = "POST", Path = path };
         request.Headers[GrpcProtocol.ContentTypeHeader] = GrpcProtocol.ContentType;
         FeatureCollection features = new();
         features.Set<IHttpRequestFeature>(request);
