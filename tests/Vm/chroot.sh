@@ -19,11 +19,7 @@ readonly PACKAGES=gcc,make,libc6-dev,sparse,perl
 
 # make_chroot DIR RELEASE: fills DIR.
 make_chroot() {
-    debian_acquire_options >"$1.apt.conf"
-    debian_sources |
-        mmdebstrap --quiet --mode=root --variant=apt --aptopt="$1.apt.conf" --include="$PACKAGES,linux-headers-$2" \
-            "$DEBIAN_RELEASE" "$1" -
-    rm -f "$1.apt.conf"
+    debian_bootstrap "$1" apt "$PACKAGES,linux-headers-$2"
     mkdir -p "$1/source"
     install -m 755 "$here/sparse-kernel" "$1/usr/local/bin/"
     # kbuild asks this script, which the headers package lacks, whether sparse will do.
@@ -60,7 +56,7 @@ need_packages mmdebstrap
 debian_need_keys
 kernel=$("$here/kernel.sh")
 read -r release version _ <<<"$kernel"
-key=$(cache_key "$(declare -f make_chroot)" "$PACKAGES" "$here/sparse-kernel")
+key=$(cache_key "$(declare -f make_chroot debian_bootstrap)" "$PACKAGES" "$here/sparse-kernel")
 cache_prune 'chroot-*'
 root=$(cache_build "chroot-$DEBIAN_RELEASE-$release-$version-$key" make_chroot "$release")
 if [[ $1 == path ]]; then

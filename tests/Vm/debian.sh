@@ -112,3 +112,12 @@ debian_fetch() {
     done
     rm -rf "$dir/.debs"
 }
+
+# debian_bootstrap DIR VARIANT PACKAGES [OPTION...]: fills DIR with the release, as mmdebstrap's VARIANT says, and PACKAGES.
+# Needs the package mmdebstrap.
+debian_bootstrap() {
+    debian_acquire_options >"$1.apt.conf"
+    debian_sources |
+        mmdebstrap --quiet --mode=root --variant="$2" --aptopt="$1.apt.conf" --include="$3" "${@:4}" "$DEBIAN_RELEASE" "$1" -
+    rm -f "$1.apt.conf"
+}

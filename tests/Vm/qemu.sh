@@ -18,11 +18,7 @@ here=$(dirname "$(readlink -f "$0")")
 # make_qemu DIR VERSION: fills DIR with the emulator, what it depends on, and the program that starts it.
 make_qemu() {
     local loader=/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2
-    debian_acquire_options >"$1.apt.conf"
-    debian_sources |
-        mmdebstrap --quiet --mode=root --variant=extract --aptopt="$1.apt.conf" --aptopt='Apt::Install-Recommends "false"' \
-            --include="qemu-system-x86=$2" "$DEBIAN_RELEASE" "$1" -
-    rm -f "$1.apt.conf"
+    debian_bootstrap "$1" extract "qemu-system-x86=$2" --aptopt='Apt::Install-Recommends "false"'
     install -D -m 755 /dev/stdin "$1/bin-for-host/qemu-system-x86_64" <<WRAPPER
 #!/bin/sh
 root=\$(dirname "\$(dirname "\$(readlink -f "\$0")")")
@@ -43,7 +39,7 @@ if [[ -z $version || $version == '(none)' ]]; then
     echo "qemu.sh: $DEBIAN_RELEASE has no package qemu-system-x86" >&2
     exit 1
 fi
-key=$(cache_key "$(declare -f make_qemu)" "$version")
+key=$(cache_key "$(declare -f make_qemu debian_bootstrap)" "$version")
 cache_prune 'qemu-*'
 root=$(cache_build "qemu-$DEBIAN_RELEASE-$key" make_qemu "$version")
 printf '%s\n' "$root/bin-for-host/qemu-system-x86_64"
