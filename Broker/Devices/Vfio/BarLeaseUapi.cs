@@ -45,6 +45,9 @@ internal struct BarLeaseInfo
     public ulong LeasesRevoked;
     public ulong Faults;
     public ulong Unmaps;
+    public ulong HugeFaults;
+    public ulong Importers;
+    public ulong ImporterMaps;
 }
 
 [StructLayout(LayoutKind.Sequential)]

@@ -23,6 +23,9 @@ internal readonly partial struct LeaseSessionInfo
     internal readonly ulong LeasesRevoked;
     internal readonly ulong Faults;
     internal readonly ulong Unmaps;
+    internal readonly ulong HugeFaults;
+    internal readonly ulong Importers;
+    internal readonly ulong ImporterMaps;
 
     private LeaseSessionInfo(int argumentSize)
     {

@@ -41,6 +41,7 @@ struct bar_lease_range {
 
 /* Memory types, as the CPU's page table entries really have them. */
 #define BAR_LEASE_MEMORY_UNCACHED	1
+#define BAR_LEASE_MEMORY_WRITE_COMBINING 2
 
 /**
  * struct bar_lease_info - what the module can do, and this session's counters
@@ -56,8 +57,12 @@ struct bar_lease_range {
  * @leases_revoked: out: leases that ended, by REVOKE
  * @faults: out: page faults that inserted entries, for all leases of the session
  * @unmaps: out: unmappings of a device range, by REVOKE or by a suspend
+ * @huge_faults: out: those of @faults that inserted an entry of 2 MiB or more
+ * @importers: out: DMA attachments to P2P leases of this session that exist now
+ * @importer_maps: out: DMA mappings of P2P leases of this session that exist now
  *
- * Counters start at 0 with the session; but for leases_live they never go down.
+ * Counters start at 0 with the session; but for leases_live, importers and
+ * importer_maps they never go down.
  */
 struct bar_lease_info {
 	__u32 argsz;
@@ -72,6 +77,9 @@ struct bar_lease_info {
 	__aligned_u64 leases_revoked;
 	__aligned_u64 faults;
 	__aligned_u64 unmaps;
+	__aligned_u64 huge_faults;
+	__aligned_u64 importers;
+	__aligned_u64 importer_maps;
 };
 
 /*
@@ -81,6 +89,14 @@ struct bar_lease_info {
 
 /* The descriptor can't be mapped writable, by anybody, ever. */
 #define BAR_LEASE_EXPORT_READ_ONLY	(1U << 0)
+/*
+ * Drivers of other devices may attach to the descriptor and have their devices
+ * access the range (peer-to-peer DMA). Such a lease has one range, and can't be
+ * read-only: an attachment ignores how a descriptor was opened. Whoever holds
+ * the descriptor can also hold up a suspend of the device, for as long as it
+ * likes, by a fence; leases without this flag give no such hold.
+ */
+#define BAR_LEASE_EXPORT_P2P		(1U << 1)
 
 /**
  * struct bar_lease_export - make a lease
@@ -95,7 +111,8 @@ struct bar_lease_info {
  *	reference of its own until the lease is revoked, the caller's fd stays
  *	the caller's
  * @memory_type: in: BAR_LEASE_MEMORY_*, 0 for uncached;
- *	out: the type that a mapping really gets
+ *	out: the type that a mapping really gets: the one asked for, or the
+ *	call fails
  * @nr_ranges: in: entries in @ranges, 1 to max_ranges
  * @ranges: in: pointer to struct bar_lease_range[nr_ranges], in the order in
  *	which the lease presents them as one contiguous space
