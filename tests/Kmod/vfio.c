@@ -27,8 +27,7 @@ struct feature_dma_buf {
 	uint32_t open_flags;
 	uint32_t flags;
 	uint32_t nr_ranges;
-	uint64_t offset;
-	uint64_t length;
+	struct bar_lease_range ranges[];
 };
 
 #define PCI_COMMAND	   4
@@ -111,19 +110,28 @@ void vfio_set_memory(struct vfio *vfio, bool on)
 		 sizeof(command));
 }
 
+int vfio_dmabuf_of(struct vfio *vfio, uint32_t bar, const struct bar_lease_range *ranges,
+		   uint32_t nr_ranges)
+{
+	size_t size = sizeof(struct feature_dma_buf) + nr_ranges * sizeof(*ranges);
+	struct feature_dma_buf *feature = calloc(1, size);
+	int dmabuf;
+
+	CHECK(feature);
+	feature->argsz = (uint32_t)size;
+	feature->feature_flags = VFIO_DEVICE_FEATURE_GET | FEATURE_DMA_BUF;
+	feature->region_index = bar;
+	feature->open_flags = O_RDWR | O_CLOEXEC;
+	feature->nr_ranges = nr_ranges;
+	memcpy(feature->ranges, ranges, nr_ranges * sizeof(*ranges));
+	dmabuf = CHECK_OK(ioctl(vfio->device, VFIO_DEVICE_FEATURE, feature));
+	free(feature);
+	return dmabuf;
+}
+
 int vfio_dmabuf(struct vfio *vfio, uint32_t bar, uint64_t offset, uint64_t length)
 {
-	struct feature_dma_buf feature = {
-		.argsz = sizeof(feature),
-		.feature_flags = VFIO_DEVICE_FEATURE_GET | FEATURE_DMA_BUF,
-		.region_index = bar,
-		.open_flags = O_RDWR | O_CLOEXEC,
-		.nr_ranges = 1,
-		.offset = offset,
-		.length = length,
-	};
-
-	return CHECK_OK(ioctl(vfio->device, VFIO_DEVICE_FEATURE, &feature));
+	return vfio_dmabuf_of(vfio, bar, &(struct bar_lease_range){ offset, length }, 1);
 }
 
 int session_open(void)
@@ -131,10 +139,9 @@ int session_open(void)
 	return CHECK_OK(open("/dev/bar_lease", O_RDWR | O_CLOEXEC));
 }
 
-void export_prepare(struct export *export, struct vfio *vfio, uint64_t id, uint64_t page,
-		    uint64_t pages, uint32_t flags)
+void export_prepare_of(struct export *export, struct vfio *vfio, uint64_t id,
+		       const struct bar_lease_range *ranges, uint32_t nr_ranges, uint32_t flags)
 {
-	export->range = (struct bar_lease_range){ page * PAGE, pages * PAGE };
 	export->request = (struct bar_lease_export){
 		.argsz = sizeof(export->request),
 		.flags = flags,
@@ -143,10 +150,17 @@ void export_prepare(struct export *export, struct vfio *vfio, uint64_t id, uint6
 		.pci_bus = vfio->bus,
 		.pci_devfn = vfio->devfn,
 		.bar = vfio->bar,
-		.dmabuf_fd = vfio_dmabuf(vfio, vfio->bar, page * PAGE, pages * PAGE),
-		.nr_ranges = 1,
-		.ranges = (uintptr_t) & export->range,
+		.dmabuf_fd = vfio_dmabuf_of(vfio, vfio->bar, ranges, nr_ranges),
+		.nr_ranges = nr_ranges,
+		.ranges = (uintptr_t)ranges,
 	};
+}
+
+void export_prepare(struct export *export, struct vfio *vfio, uint64_t id, uint64_t page,
+		    uint64_t pages, uint32_t flags)
+{
+	export->range = (struct bar_lease_range){ page * PAGE, pages * PAGE };
+	export_prepare_of(export, vfio, id, &export->range, 1, flags);
 }
 
 int export_call(int session, struct export *export)
@@ -159,18 +173,26 @@ void export_finish(struct export *export)
 	CHECK_OK(close(export->request.dmabuf_fd));
 }
 
-int lease_export(int session, struct vfio *vfio, uint64_t id, uint64_t page, uint64_t pages,
-		 uint32_t flags)
+int lease_export_of(int session, struct vfio *vfio, uint64_t id,
+		    const struct bar_lease_range *ranges, uint32_t nr_ranges, uint32_t flags)
 {
 	struct export export;
 	int lease;
 
-	export_prepare(&export, vfio, id, page, pages, flags);
+	export_prepare_of(&export, vfio, id, ranges, nr_ranges, flags);
 	lease = CHECK_OK(export_call(session, &export));
 	CHECK_EQ(export.request.verified, 1);
 	CHECK_EQ(export.request.memory_type, BAR_LEASE_MEMORY_UNCACHED);
 	export_finish(&export);
 	return lease;
+}
+
+int lease_export(int session, struct vfio *vfio, uint64_t id, uint64_t page, uint64_t pages,
+		 uint32_t flags)
+{
+	const struct bar_lease_range range = { page * PAGE, pages * PAGE };
+
+	return lease_export_of(session, vfio, id, &range, 1, flags);
 }
 
 volatile uint32_t *lease_map(int lease, uint64_t pages, int protection)

@@ -32,6 +32,8 @@ void vfio_close(struct vfio *vfio);
 /* Memory decode on or off, by way of VFIO's configuration space. */
 void vfio_set_memory(struct vfio *vfio, bool on);
 int vfio_dmabuf(struct vfio *vfio, uint32_t bar, uint64_t offset, uint64_t length);
+int vfio_dmabuf_of(struct vfio *vfio, uint32_t bar, const struct bar_lease_range *ranges,
+		   uint32_t nr_ranges);
 
 /* Word @index of page @page of the device's memory, as VFIO has it. */
 static inline volatile uint32_t *vfio_word(struct vfio *vfio, uint64_t page, uint64_t index)
@@ -50,6 +52,9 @@ struct export
 
 void export_prepare(struct export *export, struct vfio *vfio, uint64_t id, uint64_t page,
 		    uint64_t pages, uint32_t flags);
+/* For several ranges of @vfio->bar; they stay the caller's, and @export->range is not used. */
+void export_prepare_of(struct export *export, struct vfio *vfio, uint64_t id,
+		       const struct bar_lease_range *ranges, uint32_t nr_ranges, uint32_t flags);
 /* The call itself: a descriptor, or -1 and errno. */
 int export_call(int session, struct export *export);
 /* Closes the DMABUF that export_prepare() made. */
@@ -58,6 +63,8 @@ void export_finish(struct export *export);
 /* A whole export that has to succeed. */
 int lease_export(int session, struct vfio *vfio, uint64_t id, uint64_t page, uint64_t pages,
 		 uint32_t flags);
+int lease_export_of(int session, struct vfio *vfio, uint64_t id,
+		    const struct bar_lease_range *ranges, uint32_t nr_ranges, uint32_t flags);
 /* A mapping of all of a lease that has to succeed; read-only leases map readable. */
 volatile uint32_t *lease_map(int lease, uint64_t pages, int protection);
 /* REVOKE: its result, and how many it says it ended. */

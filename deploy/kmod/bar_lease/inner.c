@@ -4,6 +4,7 @@
 #include <linux/dma-resv.h>
 #include <linux/err.h>
 #include <linux/file.h>
+#include <linux/minmax.h>
 #include <linux/scatterlist.h>
 #include <linux/string.h>
 
@@ -106,7 +107,10 @@ static bool bar_pdev_redirects(struct pci_dev *pdev)
 	return control & (PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_EC);
 }
 
-/* Entries are runs of one range each; a range of 4 GiB or more has several. */
+/*
+ * The ranges one after the other, cut into entries in any way: VFIO begins a new
+ * entry with each range and before 4 GiB, but owes nobody either.
+ */
 static bool bar_lease_backed_by(struct bar_lease *lease, struct sg_table *sgt)
 {
 	u64 bar_address = pci_bus_address(lease->device->pdev, lease->bar);
@@ -118,15 +122,23 @@ static bool bar_lease_backed_by(struct bar_lease *lease, struct sg_table *sgt)
 	int i;
 
 	for_each_sgtable_dma_sg(sgt, sg, i) {
-		if (extent == end ||
-		    sg_dma_address(sg) != bar_address + (extent->start - space) + seen ||
-		    sg_dma_len(sg) > extent->length - seen)
-			return false;
+		u64 address = sg_dma_address(sg);
+		u64 left = sg_dma_len(sg);
 
-		seen += sg_dma_len(sg);
-		if (seen == extent->length) {
-			extent++;
-			seen = 0;
+		while (left) {
+			u64 run;
+
+			if (extent == end || address != bar_address + (extent->start - space) + seen)
+				return false;
+
+			run = min(left, extent->length - seen);
+			address += run;
+			left -= run;
+			seen += run;
+			if (seen == extent->length) {
+				extent++;
+				seen = 0;
+			}
 		}
 	}
 

@@ -17,8 +17,11 @@ struct dma_buf;
 struct dma_buf_attachment;
 struct file;
 
-/* Ranges of one lease. Everything below is written for any number. */
-#define BAR_MAX_RANGES 1
+/*
+ * Ranges of one lease. A fault, a suspend and a revoke look at each of them, so
+ * their number bounds what one lease can cost.
+ */
+#define BAR_MAX_RANGES 64
 
 /*
  * VMAs that may map one lease. A revoke visits each of them while it holds up

@@ -145,8 +145,8 @@ static int bar_export_check(const struct bar_lease_export *request)
 
 long bar_session_export(struct bar_session *session, void __user *arg)
 {
-	struct bar_lease_range ranges[BAR_MAX_RANGES];
 	struct bar_lease_export request;
+	struct bar_lease_range *ranges;
 	struct bar_lease *lease;
 	struct dma_buf *outer;
 	int ret, fd;
@@ -157,13 +157,14 @@ long bar_session_export(struct bar_session *session, void __user *arg)
 	ret = bar_export_check(&request);
 	if (ret)
 		return ret;
-	if (copy_from_user(ranges, u64_to_user_ptr(request.ranges),
-			   array_size(request.nr_ranges, sizeof(*ranges))))
-		return -EFAULT;
+	ranges = memdup_array_user(u64_to_user_ptr(request.ranges), request.nr_ranges,
+				   sizeof(*ranges));
+	if (IS_ERR(ranges))
+		return PTR_ERR(ranges);
 
 	ret = bar_session_reserve(session, request.lease_id);
 	if (ret)
-		return ret;
+		goto err_free_ranges;
 
 	lease = bar_lease_create(session, &request, ranges);
 	if (IS_ERR(lease)) {
@@ -194,6 +195,7 @@ long bar_session_export(struct bar_session *session, void __user *arg)
 	get_dma_buf(outer);
 	bar_session_publish(session, lease);
 	fd_install(fd, outer->file);
+	kfree(ranges);
 	return fd;
 
 err_put_fd:
@@ -202,6 +204,8 @@ err_discard:
 	bar_lease_discard(lease);
 err_unreserve:
 	bar_session_unreserve(session, request.lease_id);
+err_free_ranges:
+	kfree(ranges);
 	return ret;
 }
 
