@@ -22,13 +22,16 @@ results=${1:-$scratch/results}
 mkdir -p "$scratch/payload"
 "$here/../Vm/module.sh" --sparse "$module" >/dev/null
 "$here/../Vm/module.sh" "$module" "$scratch/payload" >/dev/null
-"$here/../Vm/module.sh" "$here/hold_fault" "$scratch/payload" >/dev/null
+for aid in hold_fault page_type; do
+    "$here/../Vm/module.sh" "$here/$aid" "$scratch/payload" >/dev/null
+done
 gcc -std=gnu11 -O2 -g -Wall -Wextra -Werror -static -pthread -I "$module/include/uapi" \
     -o "$scratch/payload/bar_lease_test" "$here"/*.c
 
 status=0
 "$here/../Vm/boot.sh" --results "$results" --payload "$scratch/payload" --module "$scratch/payload/bar_lease.ko" \
-    --env BAR_LEASE_KO=/bar_lease.ko --env HOLD_FAULT_KO=/hold_fault.ko --cpus "$cpus" -- /bar_lease_test "${@:2}" | tee "$scratch/output" || status=$?
+    --env BAR_LEASE_KO=/bar_lease.ko --env HOLD_FAULT_KO=/hold_fault.ko --env PAGE_TYPE_KO=/page_type.ko \
+    --cpus "$cpus" -- /bar_lease_test "${@:2}" | tee "$scratch/output" || status=$?
 
 # Whatever stopped the run, the last line says what became of the tests.
 if ! tail -n 1 "$scratch/output" | grep -qE '^[0-9]+ passed, 0 failed'; then

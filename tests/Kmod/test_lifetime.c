@@ -2,6 +2,7 @@
 /* Who holds a lease, who ends it: forks, closes, deaths, suspends, the VFIO device's end. */
 #define _GNU_SOURCE
 #include "check.h"
+#include "module.h"
 #include "vfio.h"
 
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -305,20 +305,6 @@ TEST(two_devices_are_two_address_spaces)
 
 /* -- the module --------------------------------------------------------- */
 
-static int unload(void)
-{
-	return (int)syscall(SYS_delete_module, "bar_lease", O_NONBLOCK);
-}
-
-static void load(void)
-{
-	const char *path = getenv("BAR_LEASE_KO");
-	int module = CHECK_OK(open(path ? path : "/bar_lease.ko", O_RDONLY | O_CLOEXEC));
-
-	CHECK_OK(syscall(SYS_finit_module, module, "", 0));
-	CHECK_OK(close(module));
-}
-
 TEST(the_module_stays_while_anybody_holds_a_session_or_a_lease)
 {
 	uint32_t value;
@@ -326,33 +312,33 @@ TEST(the_module_stays_while_anybody_holds_a_session_or_a_lease)
 	prepare();
 	int lease = CHECK_OK(lease_get_fd(session, 1));
 
-	CHECK_ERRNO(unload(), EWOULDBLOCK);
+	CHECK_ERRNO(module_unload("bar_lease"), EWOULDBLOCK);
 	CHECK_OK(close(session));
 	/* Revoked, but its code is needed: the first descriptor, this one, the mapping. */
-	CHECK_ERRNO(unload(), EWOULDBLOCK);
+	CHECK_ERRNO(module_unload("bar_lease"), EWOULDBLOCK);
 	CHECK_OK(close(lease));
 	CHECK(!peek(memory, &value));
-	CHECK_ERRNO(unload(), EWOULDBLOCK);
+	CHECK_ERRNO(module_unload("bar_lease"), EWOULDBLOCK);
 }
 
 static void hold_and_leave(void *unused)
 {
 	(void)unused;
 	prepare();
-	CHECK_ERRNO(unload(), EWOULDBLOCK);
+	CHECK_ERRNO(module_unload("bar_lease"), EWOULDBLOCK);
 }
 
 TEST(the_module_leaves_cleanly_and_can_be_loaded_again)
 {
 	/* Anything of the case before may need a moment to end: its drops run on a worker. */
 	CHECK_EQ(in_child(hold_and_leave, NULL), 0);
-	for (int tries = 0; unload(); tries++) {
+	for (int tries = 0; module_unload("bar_lease"); tries++) {
 		CHECK_EQ(errno, EWOULDBLOCK);
 		CHECK(tries < 500);
 		usleep(10000);
 	}
 	CHECK_ERRNO(open("/dev/bar_lease", O_RDWR), ENOENT);
-	load();
+	CHECK_OK(module_load("BAR_LEASE_KO", ""));
 	prepare();
 	CHECK_EQ(memory[0], 66);
 }

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "check.h"
+#include "module.h"
 #include "vfio.h"
 
 #include <errno.h>
@@ -18,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PARAMETERS "/sys/module/hold_fault/parameters/"
@@ -69,13 +69,8 @@ static void *fault(void *unused)
  */
 static void hold_a_fault(bool after_insertion)
 {
-	const char *path = getenv("HOLD_FAULT_KO");
-	int module = CHECK_OK(open(path ? path : "/hold_fault.ko", O_RDONLY | O_CLOEXEC));
-
 	/* There still, if a case failed before this one. */
-	if (syscall(SYS_finit_module, module, "", 0))
-		CHECK_EQ(errno, EEXIST);
-	CHECK_OK(close(module));
+	CHECK_OK(module_load("HOLD_FAULT_KO", ""));
 
 	vfio_open_ivshmem(&vfio);
 	*vfio_word(&vfio, 0, 0) = 66;
@@ -106,7 +101,7 @@ static void let_go(void)
 	write_parameter(PARAMETERS "thread", 0);
 	CHECK_EQ(pthread_join(faulter, NULL), 0);
 	CHECK(!reached);
-	CHECK_OK(syscall(SYS_delete_module, "hold_fault", O_NONBLOCK));
+	CHECK_OK(module_unload("hold_fault"));
 }
 
 static void revoke_while_held(bool after_insertion)

@@ -128,7 +128,8 @@ static bool bar_lease_backed_by(struct bar_lease *lease, struct sg_table *sgt)
 		while (left) {
 			u64 run;
 
-			if (extent == end || address != bar_address + (extent->start - space) + seen)
+			if (extent == end ||
+			    address != bar_address + (extent->start - space) + seen)
 				return false;
 
 			run = min(left, extent->length - seen);

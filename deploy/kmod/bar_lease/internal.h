@@ -7,6 +7,7 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/llist.h>
+#include <linux/mm_types.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/spinlock.h>
@@ -88,6 +89,7 @@ struct bar_session {
 	atomic64_t revoke_calls;
 	atomic64_t leases_revoked;
 	atomic64_t faults;
+	atomic64_t huge_faults;
 	atomic64_t unmaps;
 };
 
@@ -119,6 +121,7 @@ struct bar_extent {
  * @id: name in the session
  * @bar: base address register
  * @flags: BAR_LEASE_EXPORT_*
+ * @memory_type: BAR_LEASE_MEMORY_*, which the entries really have
  * @verified: @inner was seen to back these very bus addresses
  * @dropping: @inner has been handed to the device's drops; under revoke_lock
  * @confirmed: its last revoke saw every insertion end before it unmapped; under
@@ -146,6 +149,7 @@ struct bar_lease {
 	u64 id;
 	u32 bar;
 	u32 flags;
+	u32 memory_type;
 	bool verified;
 	bool dropping;
 	bool confirmed;
@@ -185,7 +189,7 @@ struct bar_lease *bar_lease_create(struct bar_session *session,
 void bar_lease_discard(struct bar_lease *lease);
 void bar_lease_put(struct bar_lease *lease);
 bool bar_lease_begin_insert(struct bar_lease *lease);
-void bar_lease_end_insert(struct bar_lease *lease, pgoff_t pgoff);
+void bar_lease_end_insert(struct bar_lease *lease, u64 start, u64 length);
 bool bar_lease_is_live(struct bar_lease *lease);
 bool bar_lease_mark_revoked(struct bar_lease *lease);
 bool bar_lease_wait_idle(struct bar_lease *lease, unsigned long deadline);
@@ -200,6 +204,16 @@ void bar_lease_drop_inner(struct bar_lease *lease);
 
 /* outer.c */
 int bar_lease_export_outer(struct bar_lease *lease);
+
+/* fault.c */
+vm_fault_t bar_lease_fault(struct vm_fault *vmf);
+vm_fault_t bar_lease_huge_fault(struct vm_fault *vmf, unsigned int order);
+
+/* memory.c */
+u32 bar_memory_types(void);
+pgprot_t bar_memory_page_prot(u32 type, pgprot_t prot);
+vm_fault_t bar_memory_insert(u32 type, struct vm_area_struct *vma, unsigned long address,
+			     unsigned long pfn);
 
 /* device.c */
 struct bar_device *bar_device_get(struct pci_dev *pdev);

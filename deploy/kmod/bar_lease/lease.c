@@ -125,7 +125,8 @@ static int bar_lease_set_ranges(struct bar_lease *lease, struct pci_dev *pdev,
 /**
  * bar_lease_create - make a lease that nobody can see yet
  * @session: whose it will be
- * @request: EXPORT's arguments, of which flags, bar and nr_ranges were checked
+ * @request: EXPORT's arguments, of which flags, bar, memory_type and nr_ranges
+ *	were checked
  * @ranges: request->nr_ranges of them, unchecked
  *
  * Returns a lease with one reference to its DMABUF, lease->outer, which is the
@@ -156,6 +157,7 @@ struct bar_lease *bar_lease_create(struct bar_session *session,
 	lease->id = request->lease_id;
 	lease->bar = request->bar;
 	lease->flags = request->flags;
+	lease->memory_type = request->memory_type;
 
 	ret = bar_lease_set_ranges(lease, pdev, ranges);
 	if (ret)
@@ -236,9 +238,10 @@ bool bar_lease_begin_insert(struct bar_lease *lease)
 /**
  * bar_lease_end_insert - the page fault has inserted what it wanted, or nothing
  * @lease: the lease
- * @pgoff: which page, in the device's address space
+ * @start: what the entry maps, in the device's address space
+ * @length: bytes of it
  */
-void bar_lease_end_insert(struct bar_lease *lease, pgoff_t pgoff)
+void bar_lease_end_insert(struct bar_lease *lease, u64 start, u64 length)
 {
 	bool revoked, wake;
 
@@ -255,7 +258,7 @@ void bar_lease_end_insert(struct bar_lease *lease, pgoff_t pgoff)
 	 * Marked meanwhile. A revoke waits for us before it unmaps, but not for
 	 * ever: if it has given up, this is what takes the entry away again.
 	 */
-	bar_device_unmap(lease->device, (u64)pgoff << PAGE_SHIFT, PAGE_SIZE);
+	bar_device_unmap(lease->device, start, length);
 
 	spin_lock(&lease->lock);
 	wake = !--lease->inserting;

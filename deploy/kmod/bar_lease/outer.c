@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The exporting side of a lease: the DMABUF that clients map, and their page faults. */
+/* The exporting side of a lease: the DMABUF that clients map. */
 #include <linux/dma-buf.h>
-#include <linux/dma-resv.h>
 #include <linux/err.h>
 #include <linux/fcntl.h>
 #include <linux/fs.h>
@@ -38,79 +37,6 @@ static void bar_lease_outer_release(struct dma_buf *outer)
 	bar_lease_put(outer->priv);
 }
 
-static struct bar_extent *bar_lease_find_extent(struct bar_lease *lease, u64 address)
-{
-	unsigned int i;
-
-	for (i = 0; i < lease->nr_extents; i++) {
-		struct bar_extent *extent = &lease->extents[i];
-
-		if (address >= extent->start && address - extent->start < extent->length)
-			return extent;
-	}
-	return NULL;
-}
-
-static vm_fault_t bar_lease_fault_locked(struct bar_lease *lease, struct vm_fault *vmf)
-{
-	u64 address = (u64)vmf->pgoff << PAGE_SHIFT;
-	struct bar_extent *extent;
-	unsigned long pfn;
-	vm_fault_t ret;
-	int err;
-
-	if (!lease->attach)
-		return VM_FAULT_SIGBUS;
-
-	err = bar_lease_probe(lease);
-	if (err)
-		return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
-
-	/* ->mmap made sure of both; inserting a page frame that has a page would BUG. */
-	extent = bar_lease_find_extent(lease, address);
-	if (WARN_ON_ONCE(!extent))
-		return VM_FAULT_SIGBUS;
-	pfn = extent->pfn + ((address - extent->start) >> PAGE_SHIFT);
-	if (WARN_ON_ONCE(pfn_valid(pfn)))
-		return VM_FAULT_SIGBUS;
-
-	if (!bar_lease_begin_insert(lease))
-		return VM_FAULT_SIGBUS;
-	ret = vmf_insert_pfn(vmf->vma, vmf->address, pfn);
-	if (ret == VM_FAULT_NOPAGE)
-		atomic64_inc(&lease->session->faults);
-	bar_lease_end_insert(lease, vmf->pgoff);
-
-	return ret;
-}
-
-static vm_fault_t bar_lease_fault(struct vm_fault *vmf)
-{
-	struct bar_lease *lease = vmf->vma->vm_private_data;
-	struct dma_buf *inner;
-	vm_fault_t ret;
-
-	/* Of our own, because a revoke may drop the lease's while we wait below. */
-	inner = bar_lease_get_inner(lease);
-	if (!inner)
-		return VM_FAULT_SIGBUS;
-
-	/*
-	 * VFIO invalidates under this lock: an entry is inserted either before,
-	 * and unmapped, or after, and then the probe has said no.
-	 */
-	if (dma_resv_lock_interruptible(inner->resv, NULL)) {
-		ret = VM_FAULT_NOPAGE;
-		goto out_put_inner;
-	}
-	ret = bar_lease_fault_locked(lease, vmf);
-	dma_resv_unlock(inner->resv);
-
-out_put_inner:
-	dma_buf_put(inner);
-	return ret;
-}
-
 static void bar_lease_vma_open(struct vm_area_struct *vma)
 {
 	struct bar_lease *lease = vma->vm_private_data;
@@ -138,6 +64,7 @@ static const struct vm_operations_struct bar_lease_vm_ops = {
 	.close = bar_lease_vma_close,
 	.may_split = bar_lease_vma_may_split,
 	.fault = bar_lease_fault,
+	.huge_fault = bar_lease_huge_fault,
 };
 
 /*
@@ -198,7 +125,7 @@ static int bar_lease_mmap(struct dma_buf *outer, struct vm_area_struct *vma)
 	 * revoke has to visit. MADV_DOFORK doesn't take it from an IO mapping.
 	 */
 	vm_flags_set(vma, VM_IO | VM_MIXEDMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
-	vma->vm_page_prot = pgprot_decrypted(pgprot_noncached(vma->vm_page_prot));
+	vma->vm_page_prot = bar_memory_page_prot(lease->memory_type, vma->vm_page_prot);
 	vma->vm_pgoff = address >> PAGE_SHIFT;
 	vma->vm_private_data = lease;
 	vma->vm_ops = &bar_lease_vm_ops;

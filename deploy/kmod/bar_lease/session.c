@@ -86,12 +86,13 @@ long bar_session_get_info(struct bar_session *session, void __user *arg)
 	info.api_version = BAR_LEASE_API_VERSION;
 	info.max_ranges = BAR_MAX_RANGES;
 	info.max_ids = BAR_LEASE_MAX_IDS;
-	info.memory_types = BIT(BAR_LEASE_MEMORY_UNCACHED);
+	info.memory_types = bar_memory_types();
 	info.leases_live = atomic64_read(&session->leases_live);
 	info.exports = atomic64_read(&session->exports);
 	info.revoke_calls = atomic64_read(&session->revoke_calls);
 	info.leases_revoked = atomic64_read(&session->leases_revoked);
 	info.faults = atomic64_read(&session->faults);
+	info.huge_faults = atomic64_read(&session->huge_faults);
 	info.unmaps = atomic64_read(&session->unmaps);
 
 	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
@@ -138,7 +139,8 @@ static int bar_export_check(const struct bar_lease_export *request)
 		return -EINVAL;
 	if (!request->nr_ranges || request->nr_ranges > BAR_MAX_RANGES)
 		return -EINVAL;
-	if (request->memory_type && request->memory_type != BAR_LEASE_MEMORY_UNCACHED)
+	if (request->memory_type > BAR_LEASE_MEMORY_WRITE_COMBINING ||
+	    !(bar_memory_types() & BIT(request->memory_type)))
 		return -EOPNOTSUPP;
 	return 0;
 }
@@ -154,6 +156,8 @@ long bar_session_export(struct bar_session *session, void __user *arg)
 	ret = bar_request_copy(&request, sizeof(request), arg);
 	if (ret)
 		return ret;
+	if (!request.memory_type)
+		request.memory_type = BAR_LEASE_MEMORY_UNCACHED;
 	ret = bar_export_check(&request);
 	if (ret)
 		return ret;
@@ -178,7 +182,6 @@ long bar_session_export(struct bar_session *session, void __user *arg)
 		goto err_discard;
 	}
 
-	request.memory_type = BAR_LEASE_MEMORY_UNCACHED;
 	request.verified = lease->verified;
 	if (copy_to_user(arg, &request, sizeof(request))) {
 		ret = -EFAULT;
@@ -235,7 +238,7 @@ static bool bar_session_snapshot(struct bar_session *session, struct bar_lease_e
 			.pci_devfn = pdev->devfn,
 			.bar = lease->bar,
 			.flags = lease->flags,
-			.memory_type = BAR_LEASE_MEMORY_UNCACHED,
+			.memory_type = lease->memory_type,
 			.state = bar_lease_state(lease),
 			.first_range = nr_ranges,
 			.nr_ranges = lease->nr_extents,
