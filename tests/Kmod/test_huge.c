@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define HUGE	   (2UL << 20)
@@ -372,6 +373,7 @@ TEST(writes_to_a_huge_mapping_can_be_tracked)
 		for (uint64_t page = 0; page < HUGE_PAGES; page += 100) {
 			memory[page * 1024] = 0x2000 + round;
 			CHECK_EQ(*vfio_word(&vfio, page, 0), 0x2000 + round);
+			CHECK_EQ(page_at(memory + page * 1024).shift, 12);
 		}
 	}
 	CHECK_EQ(lease_revoke_one(session, 1), 1);
@@ -412,4 +414,88 @@ TEST(threads_that_fault_on_the_same_huge_entry_agree)
 	for (uint64_t i = 0; i < THREADS; i++)
 		CHECK_EQ(*vfio_word(&vfio, i, 0), ROUNDS - 1);
 	CHECK(lease_info(session).huge_faults > 0);
+}
+
+/* -- what the kernel has for a process that is curious or thrifty ------- */
+
+static void read_all(const char *path)
+{
+	static char buffer[65536];
+	int file = CHECK_OK(open(path, O_RDONLY | O_CLOEXEC));
+
+	while (CHECK_OK(read(file, buffer, sizeof(buffer))) > 0)
+		;
+	CHECK_OK(close(file));
+}
+
+static void read_pagemap(const volatile void *memory, size_t size)
+{
+	static uint64_t entries[2 * HUGE_PAGES];
+	int file = CHECK_OK(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+
+	CHECK_EQ(pread(file, entries, size / PAGE * 8, (off_t)((uintptr_t)memory / PAGE * 8)),
+		 size / PAGE * 8);
+	CHECK_OK(close(file));
+}
+
+TEST(the_kernel_takes_no_huge_entry_for_memory_that_it_manages)
+{
+	static const int advices[] = { MADV_NORMAL,
+				       MADV_RANDOM,
+				       MADV_SEQUENTIAL,
+				       MADV_WILLNEED,
+				       MADV_FREE,
+				       MADV_COLD,
+				       MADV_PAGEOUT,
+				       MADV_MERGEABLE,
+				       MADV_HWPOISON,
+				       MADV_SOFT_OFFLINE,
+				       MADV_REMOVE,
+				       22 /* POPULATE_READ */,
+				       23 /* POPULATE_WRITE */,
+				       25 /* COLLAPSE */,
+				       MADV_DONTNEED };
+	static unsigned char resident[2 * HUGE_PAGES];
+	void *pages[2];
+	int clear_refs, status[2];
+
+	prepare();
+	volatile uint32_t *memory = lease_aligned(1, 0, 2 * HUGE_PAGES);
+
+	clear_refs = CHECK_OK(open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC));
+	memory[5] = 0x55;
+	memory[HUGE_WORDS + 5] = 0x56;
+	/* Most of these may be refused. That isn't the point: the kernel's log must stay silent. */
+	for (unsigned int i = 0; i < sizeof(advices) / sizeof(*advices); i++) {
+		touch_huge(memory, 2);
+		check_huge(memory);
+		(void)madvise((void *)memory, 2 * HUGE, advices[i]);
+		touch_huge(memory, 2);
+		(void)madvise((char *)memory + 3 * PAGE, PAGE, advices[i]);
+	}
+	CHECK_OK(madvise((void *)memory, 2 * HUGE, MADV_DONTNEED));
+	touch_huge(memory, 2);
+	check_huge(memory);
+	for (char what = '1'; what <= '5'; what++) {
+		touch_huge(memory, 2);
+		CHECK_EQ(write(clear_refs, &what, 1), 1);
+	}
+	CHECK_OK(madvise((void *)memory, 2 * HUGE, MADV_DONTNEED));
+	touch_huge(memory, 2);
+	read_all("/proc/self/smaps");
+	read_all("/proc/self/smaps_rollup");
+	if (!access("/proc/self/numa_maps", R_OK))
+		read_all("/proc/self/numa_maps");
+	read_pagemap(memory, 2 * HUGE);
+	(void)mincore((void *)memory, 2 * HUGE, resident);
+	pages[0] = (void *)memory;
+	pages[1] = (void *)(memory + HUGE_WORDS + 1024);
+	(void)syscall(SYS_move_pages, 0, 2UL, pages, NULL, status, 0);
+	(void)mlock((void *)memory, HUGE);
+	(void)mlockall(MCL_CURRENT);
+	CHECK_OK(munlockall());
+
+	touch_huge(memory, 2);
+	CHECK_EQ(memory[5], 0x55);
+	CHECK_EQ(memory[HUGE_WORDS + 5], 0x56);
 }

@@ -21,6 +21,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define HUGE (2UL << 20)
+
 #define PARAMETERS "/sys/module/hold_fault/parameters/"
 
 static struct vfio vfio;
@@ -62,12 +64,44 @@ static void *fault(void *unused)
 	return NULL;
 }
 
+/* What kind of entry the fault inserts that is being held. */
+enum kind { OF_A_PAGE, OF_A_HUGE_PAGE, WRITE_COMBINING };
+
+static int export_kind(enum kind kind)
+{
+	struct export export;
+	int lease;
+
+	export_prepare(&export, &vfio, 1, 0, kind == OF_A_HUGE_PAGE ? HUGE / PAGE : 1, 0);
+	if (kind == WRITE_COMBINING)
+		export.request.memory_type = BAR_LEASE_MEMORY_WRITE_COMBINING;
+	lease = CHECK_OK(export_call(session, &export));
+	export_finish(&export);
+	return lease;
+}
+
+static volatile uint32_t *map_kind(enum kind kind)
+{
+	char *room;
+	void *aligned;
+
+	if (kind != OF_A_HUGE_PAGE)
+		return lease_map(lease, 1, PROT_READ);
+	room = mmap(NULL, 2 * HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(room != MAP_FAILED);
+	aligned = (void *)(((uintptr_t)room + HUGE - 1) & ~(HUGE - 1));
+	CHECK(mmap(aligned, HUGE, PROT_READ, MAP_SHARED | MAP_FIXED, lease, 0) == aligned);
+	CHECK_OK(madvise(aligned, HUGE, MADV_HUGEPAGE));
+	return aligned;
+}
+
 /*
- * Leases 1 and 2 of a page each; the first page fault of 1 is being held. It
- * holds mmap_lock for reading, so until let_go() this process can fault, but
- * not map anything.
+ * Leases 1, of a page or a huge page from page 0 on, and 2, of the page behind;
+ * the first page fault of 1 is being held. It holds mmap_lock or the mapping's
+ * own lock for reading, so until let_go() this process can fault, but not map
+ * anything.
  */
-static void hold_a_fault(bool after_insertion)
+static void hold_a_fault(enum kind kind, bool after_insertion)
 {
 	/* There still, if a case failed before this one. */
 	CHECK_OK(module_load("HOLD_FAULT_KO", ""));
@@ -75,9 +109,9 @@ static void hold_a_fault(bool after_insertion)
 	vfio_open_ivshmem(&vfio);
 	*vfio_word(&vfio, 0, 0) = 66;
 	session = session_open();
-	lease = lease_export(session, &vfio, 1, 0, 1, 0);
-	memory = lease_map(lease, 1, PROT_READ);
-	other = lease_map(lease_export(session, &vfio, 2, 1, 1, 0), 1, PROT_READ);
+	lease = export_kind(kind);
+	memory = map_kind(kind);
+	other = lease_map(lease_export(session, &vfio, 2, HUGE / PAGE, 1, 0), 1, PROT_READ);
 	/* Has the heap grown as far as it has to, and it stays so. */
 	CHECK(mallopt(M_MMAP_MAX, 0) && mallopt(M_TRIM_THRESHOLD, INT_MAX));
 	CHECK_EQ(lease_state(session, 1), BAR_LEASE_STATE_LIVE);
@@ -104,14 +138,14 @@ static void let_go(void)
 	CHECK_OK(module_unload("hold_fault"));
 }
 
-static void revoke_while_held(bool after_insertion)
+static void revoke_while_held(enum kind kind, bool after_insertion)
 {
 	const uint64_t ids[] = { 1, 2 };
 	uint32_t nr_revoked, value;
 	struct export again;
 	uint64_t start;
 
-	hold_a_fault(after_insertion);
+	hold_a_fault(kind, after_insertion);
 	CHECK(peek(other, &value));
 	if (after_insertion)
 		CHECK(peek(memory, &value) && value == 66);
@@ -148,12 +182,22 @@ static void revoke_while_held(bool after_insertion)
 
 TEST(a_revoke_that_cannot_be_confirmed_says_so_and_a_repeat_confirms_it)
 {
-	revoke_while_held(false);
+	revoke_while_held(OF_A_PAGE, false);
 }
 
 TEST(a_revoke_ends_the_access_of_a_fault_that_it_cannot_wait_for)
 {
-	revoke_while_held(true);
+	revoke_while_held(OF_A_PAGE, true);
+}
+
+TEST(a_revoke_does_so_for_huge_entries)
+{
+	revoke_while_held(OF_A_HUGE_PAGE, true);
+}
+
+TEST(a_revoke_does_so_for_write_combining_entries)
+{
+	revoke_while_held(WRITE_COMBINING, true);
 }
 
 TEST(closing_a_session_does_not_wait_for_ever_for_a_page_fault)
@@ -161,7 +205,7 @@ TEST(closing_a_session_does_not_wait_for_ever_for_a_page_fault)
 	uint32_t value;
 	uint64_t start;
 
-	hold_a_fault(false);
+	hold_a_fault(OF_A_PAGE, false);
 	start = now_ns();
 	CHECK_OK(close(session));
 	CHECK(now_ns() - start < 5000000000);

@@ -3,7 +3,6 @@
 #include <linux/align.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
-#include <linux/huge_mm.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 
@@ -136,6 +135,16 @@ vm_fault_t bar_lease_fault(struct vm_fault *vmf)
 	return bar_fault(&entry, vmf, 0);
 }
 
+/*
+ * Is it a write to a VMA that is to have write-protected entries? Then somebody
+ * wants to know what is written to, and a huge entry would be no answer; it
+ * would be inserted and split in turns, for ever.
+ */
+static bool bar_fault_is_tracked_write(const struct vm_fault *vmf)
+{
+	return (vmf->flags & FAULT_FLAG_WRITE) && !pte_write(pfn_pte(0, vmf->vma->vm_page_prot));
+}
+
 /**
  * bar_lease_huge_fault - insert an entry of a whole PMD, if there can be one
  * @vmf: a fault on a VMA of a lease
@@ -157,11 +166,10 @@ vm_fault_t bar_lease_huge_fault(struct vm_fault *vmf, unsigned int order)
 	/* The type of huge entries isn't ours to choose. */
 	if (lease->memory_type != BAR_LEASE_MEMORY_UNCACHED)
 		return VM_FAULT_FALLBACK;
-	/*
-	 * An entry that can't be written, though the VMA can: somebody tracks
-	 * writes. The kernel splits it, and pages take it from there.
-	 */
+	/* There is an entry, but it can't be written. The kernel splits it: now for pages. */
 	if (!pmd_none(pmdp_get_lockless(vmf->pmd)))
+		return VM_FAULT_FALLBACK;
+	if (bar_fault_is_tracked_write(vmf))
 		return VM_FAULT_FALLBACK;
 
 	if (!bar_entry_init(&entry, vmf, order) || entry.address < vmf->vma->vm_start ||
