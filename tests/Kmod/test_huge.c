@@ -6,15 +6,10 @@
 #include "vfio.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#define HUGE	   (2UL << 20)
 #define HUGE_PAGES (HUGE / PAGE)
 /* Of 32-bit words, as mappings are indexed. */
 #define HUGE_WORDS (HUGE / 4)
@@ -28,27 +23,11 @@ static void prepare(void)
 	session = session_open();
 }
 
-/* A mapping of all of a lease at an address that is @skew pages off 2 MiB alignment. */
-static volatile uint32_t *map_at(int lease, uint64_t pages, uint64_t skew, int protection)
-{
-	char *room =
-		mmap(NULL, pages * PAGE + 2 * HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	char *place;
-	void *memory;
-
-	CHECK(room != MAP_FAILED);
-	place = (char *)(((uintptr_t)room + HUGE - 1) & ~(HUGE - 1)) + skew * PAGE;
-	memory = mmap(place, pages * PAGE, protection, MAP_SHARED | MAP_FIXED, lease, 0);
-	CHECK(memory == place);
-	CHECK_OK(madvise(memory, pages * PAGE, MADV_HUGEPAGE));
-	return memory;
-}
-
 /* A lease of @pages from page @page on, mapped so that both have the same alignment. */
 static volatile uint32_t *lease_aligned(uint64_t id, uint64_t page, uint64_t pages)
 {
-	return map_at(lease_export(session, &vfio, id, page, pages, 0), pages, page % HUGE_PAGES,
-		      PROT_READ | PROT_WRITE);
+	return lease_map_aligned(lease_export(session, &vfio, id, page, pages, 0), pages,
+				 page % HUGE_PAGES, PROT_READ | PROT_WRITE);
 }
 
 /* One touch for each 2 MiB entry of the mapping. */
@@ -97,7 +76,7 @@ TEST(a_read_only_huge_mapping_cannot_be_written)
 {
 	prepare();
 	int lease = lease_export(session, &vfio, 1, 0, HUGE_PAGES, BAR_LEASE_EXPORT_READ_ONLY);
-	volatile uint32_t *memory = map_at(lease, HUGE_PAGES, 0, PROT_READ);
+	volatile uint32_t *memory = lease_map_aligned(lease, HUGE_PAGES, 0, PROT_READ);
 
 	*vfio_word(&vfio, 99, 1) = 0x99;
 	CHECK_EQ(memory[99 * 1024 + 1], 0x99);
@@ -135,7 +114,8 @@ TEST(a_mapping_of_another_alignment_has_pages)
 {
 	prepare();
 	int lease = lease_export(session, &vfio, 1, 0, 2 * HUGE_PAGES, 0);
-	volatile uint32_t *memory = map_at(lease, 2 * HUGE_PAGES, 1, PROT_READ | PROT_WRITE);
+	volatile uint32_t *memory =
+		lease_map_aligned(lease, 2 * HUGE_PAGES, 1, PROT_READ | PROT_WRITE);
 
 	memory[HUGE_WORDS] = 0x44;
 	CHECK_EQ(*vfio_word(&vfio, HUGE_PAGES, 0), 0x44);
@@ -173,8 +153,8 @@ TEST(a_write_combining_lease_has_pages)
 	prepare();
 	export_prepare(&export, &vfio, 1, 0, HUGE_PAGES, 0);
 	export.request.memory_type = BAR_LEASE_MEMORY_WRITE_COMBINING;
-	volatile uint32_t *memory = map_at(CHECK_OK(export_call(session, &export)), HUGE_PAGES, 0,
-					   PROT_READ | PROT_WRITE);
+	volatile uint32_t *memory = lease_map_aligned(CHECK_OK(export_call(session, &export)),
+						      HUGE_PAGES, 0, PROT_READ | PROT_WRITE);
 
 	memory[0] = 1;
 	CHECK_EQ(page_at(memory).shift, 12);
@@ -355,147 +335,4 @@ TEST(a_suspend_takes_huge_entries_and_a_resume_gives_them_back)
 	vfio_set_memory(&vfio, true);
 	CHECK(peek(memory + HUGE_WORDS + 3, &value) && value == 0x33);
 	check_huge(memory + HUGE_WORDS);
-}
-
-/* -- what else a holder can do to it ------------------------------------ */
-
-TEST(writes_to_a_huge_mapping_can_be_tracked)
-{
-	prepare();
-	volatile uint32_t *memory = lease_aligned(1, 0, HUGE_PAGES);
-	int clear_refs = CHECK_OK(open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC));
-
-	memory[0] = 1;
-	check_huge(memory);
-	for (uint32_t round = 0; round < 3; round++) {
-		/* From now on the first write to each page is seen. */
-		CHECK_EQ(write(clear_refs, "4", 1), 1);
-		for (uint64_t page = 0; page < HUGE_PAGES; page += 100) {
-			memory[page * 1024] = 0x2000 + round;
-			CHECK_EQ(*vfio_word(&vfio, page, 0), 0x2000 + round);
-			CHECK_EQ(page_at(memory + page * 1024).shift, 12);
-		}
-	}
-	CHECK_EQ(lease_revoke_one(session, 1), 1);
-	CHECK(!poke(memory, 1));
-}
-
-enum { THREADS = 4, ROUNDS = 200 };
-
-static pthread_barrier_t start;
-static volatile uint32_t *shared;
-
-static void *touch(void *argument)
-{
-	for (uint32_t round = 0; round < ROUNDS; round++) {
-		pthread_barrier_wait(&start);
-		shared[(uintptr_t)argument * 1024] = round;
-		pthread_barrier_wait(&start);
-		/* One of them, so that some rounds begin without huge entries being allowed. */
-		if (argument == NULL) {
-			CHECK_OK(madvise((void *)shared, HUGE, MADV_DONTNEED));
-			CHECK_OK(prctl(PR_SET_THP_DISABLE, round % 2, 0, 0, 0));
-		}
-	}
-	return NULL;
-}
-
-TEST(threads_that_fault_on_the_same_huge_entry_agree)
-{
-	pthread_t threads[THREADS];
-
-	prepare();
-	shared = lease_aligned(1, 0, HUGE_PAGES);
-	CHECK_EQ(pthread_barrier_init(&start, NULL, THREADS), 0);
-	for (uintptr_t i = 0; i < THREADS; i++)
-		CHECK_EQ(pthread_create(&threads[i], NULL, touch, (void *)i), 0);
-	for (int i = 0; i < THREADS; i++)
-		CHECK_EQ(pthread_join(threads[i], NULL), 0);
-	for (uint64_t i = 0; i < THREADS; i++)
-		CHECK_EQ(*vfio_word(&vfio, i, 0), ROUNDS - 1);
-	CHECK(lease_info(session).huge_faults > 0);
-}
-
-/* -- what the kernel has for a process that is curious or thrifty ------- */
-
-static void read_all(const char *path)
-{
-	static char buffer[65536];
-	int file = CHECK_OK(open(path, O_RDONLY | O_CLOEXEC));
-
-	while (CHECK_OK(read(file, buffer, sizeof(buffer))) > 0)
-		;
-	CHECK_OK(close(file));
-}
-
-static void read_pagemap(const volatile void *memory, size_t size)
-{
-	static uint64_t entries[2 * HUGE_PAGES];
-	int file = CHECK_OK(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
-
-	CHECK_EQ(pread(file, entries, size / PAGE * 8, (off_t)((uintptr_t)memory / PAGE * 8)),
-		 size / PAGE * 8);
-	CHECK_OK(close(file));
-}
-
-TEST(the_kernel_takes_no_huge_entry_for_memory_that_it_manages)
-{
-	static const int advices[] = { MADV_NORMAL,
-				       MADV_RANDOM,
-				       MADV_SEQUENTIAL,
-				       MADV_WILLNEED,
-				       MADV_FREE,
-				       MADV_COLD,
-				       MADV_PAGEOUT,
-				       MADV_MERGEABLE,
-				       MADV_HWPOISON,
-				       MADV_SOFT_OFFLINE,
-				       MADV_REMOVE,
-				       22 /* POPULATE_READ */,
-				       23 /* POPULATE_WRITE */,
-				       25 /* COLLAPSE */,
-				       MADV_DONTNEED };
-	static unsigned char resident[2 * HUGE_PAGES];
-	void *pages[2];
-	int clear_refs, status[2];
-
-	prepare();
-	volatile uint32_t *memory = lease_aligned(1, 0, 2 * HUGE_PAGES);
-
-	clear_refs = CHECK_OK(open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC));
-	memory[5] = 0x55;
-	memory[HUGE_WORDS + 5] = 0x56;
-	/* Most of these may be refused. That isn't the point: the kernel's log must stay silent. */
-	for (unsigned int i = 0; i < sizeof(advices) / sizeof(*advices); i++) {
-		touch_huge(memory, 2);
-		check_huge(memory);
-		(void)madvise((void *)memory, 2 * HUGE, advices[i]);
-		touch_huge(memory, 2);
-		(void)madvise((char *)memory + 3 * PAGE, PAGE, advices[i]);
-	}
-	CHECK_OK(madvise((void *)memory, 2 * HUGE, MADV_DONTNEED));
-	touch_huge(memory, 2);
-	check_huge(memory);
-	for (char what = '1'; what <= '5'; what++) {
-		touch_huge(memory, 2);
-		CHECK_EQ(write(clear_refs, &what, 1), 1);
-	}
-	CHECK_OK(madvise((void *)memory, 2 * HUGE, MADV_DONTNEED));
-	touch_huge(memory, 2);
-	read_all("/proc/self/smaps");
-	read_all("/proc/self/smaps_rollup");
-	if (!access("/proc/self/numa_maps", R_OK))
-		read_all("/proc/self/numa_maps");
-	read_pagemap(memory, 2 * HUGE);
-	(void)mincore((void *)memory, 2 * HUGE, resident);
-	pages[0] = (void *)memory;
-	pages[1] = (void *)(memory + HUGE_WORDS + 1024);
-	(void)syscall(SYS_move_pages, 0, 2UL, pages, NULL, status, 0);
-	(void)mlock((void *)memory, HUGE);
-	(void)mlockall(MCL_CURRENT);
-	CHECK_OK(munlockall());
-
-	touch_huge(memory, 2);
-	CHECK_EQ(memory[5], 0x55);
-	CHECK_EQ(memory[HUGE_WORDS + 5], 0x56);
 }

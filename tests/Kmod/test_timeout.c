@@ -21,8 +21,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define HUGE (2UL << 20)
-
 #define PARAMETERS "/sys/module/hold_fault/parameters/"
 
 static struct vfio vfio;
@@ -80,21 +78,6 @@ static int export_kind(enum kind kind)
 	return lease;
 }
 
-static volatile uint32_t *map_kind(enum kind kind)
-{
-	char *room;
-	void *aligned;
-
-	if (kind != OF_A_HUGE_PAGE)
-		return lease_map(lease, 1, PROT_READ);
-	room = mmap(NULL, 2 * HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	CHECK(room != MAP_FAILED);
-	aligned = (void *)(((uintptr_t)room + HUGE - 1) & ~(HUGE - 1));
-	CHECK(mmap(aligned, HUGE, PROT_READ, MAP_SHARED | MAP_FIXED, lease, 0) == aligned);
-	CHECK_OK(madvise(aligned, HUGE, MADV_HUGEPAGE));
-	return aligned;
-}
-
 /*
  * Leases 1, of a page or a huge page from page 0 on, and 2, of the page behind;
  * the first page fault of 1 is being held. It holds mmap_lock or the mapping's
@@ -110,7 +93,8 @@ static void hold_a_fault(enum kind kind, bool after_insertion)
 	*vfio_word(&vfio, 0, 0) = 66;
 	session = session_open();
 	lease = export_kind(kind);
-	memory = map_kind(kind);
+	memory = kind == OF_A_HUGE_PAGE ? lease_map_aligned(lease, HUGE / PAGE, 0, PROT_READ)
+					: lease_map(lease, 1, PROT_READ);
 	other = lease_map(lease_export(session, &vfio, 2, HUGE / PAGE, 1, 0), 1, PROT_READ);
 	/* Has the heap grown as far as it has to, and it stays so. */
 	CHECK(mallopt(M_MMAP_MAX, 0) && mallopt(M_TRIM_THRESHOLD, INT_MAX));

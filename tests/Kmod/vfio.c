@@ -204,6 +204,21 @@ volatile uint32_t *lease_map(int lease, uint64_t pages, int protection)
 	return memory;
 }
 
+volatile uint32_t *lease_map_aligned(int lease, uint64_t pages, uint64_t skew, int protection)
+{
+	char *room =
+		mmap(NULL, pages * PAGE + 2 * HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *place;
+	void *memory;
+
+	CHECK(room != MAP_FAILED);
+	place = (char *)(((uintptr_t)room + HUGE - 1) & ~(HUGE - 1)) + skew * PAGE;
+	memory = mmap(place, pages * PAGE, protection, MAP_SHARED | MAP_FIXED, lease, 0);
+	CHECK(memory == place);
+	CHECK_OK(madvise(memory, pages * PAGE, MADV_HUGEPAGE));
+	return memory;
+}
+
 int lease_revoke(int session, const uint64_t *ids, uint32_t nr_ids, uint32_t *nr_revoked)
 {
 	struct bar_lease_revoke request = {

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #define PAGE 4096UL
+#define HUGE (2UL << 20)
 
 /**
  * struct vfio - an open VFIO device
@@ -67,6 +68,11 @@ int lease_export_of(int session, struct vfio *vfio, uint64_t id,
 		    const struct bar_lease_range *ranges, uint32_t nr_ranges, uint32_t flags);
 /* A mapping of all of a lease that has to succeed; read-only leases map readable. */
 volatile uint32_t *lease_map(int lease, uint64_t pages, int protection);
+/*
+ * The same, at an address @skew pages behind one that is aligned to HUGE, and
+ * with the wish for huge entries.
+ */
+volatile uint32_t *lease_map_aligned(int lease, uint64_t pages, uint64_t skew, int protection);
 /* REVOKE: its result, and how many it says it ended. */
 int lease_revoke(int session, const uint64_t *ids, uint32_t nr_ids, uint32_t *nr_revoked);
 /* A revoke of one lease that has to succeed; returns nr_revoked. */
