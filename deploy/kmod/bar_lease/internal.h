@@ -4,6 +4,7 @@
 
 #include <linux/atomic.h>
 #include <linux/bar_lease.h>
+#include <linux/jiffies.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/llist.h>
@@ -11,6 +12,7 @@
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/spinlock.h>
+#include <linux/stddef.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
@@ -24,15 +26,18 @@ struct file;
  */
 #define BAR_MAX_RANGES 64
 
-/*
- * VMAs that may map one lease. A revoke visits each of them while it holds up
- * its caller, so their number bounds what one client can cost. Far more than
- * honest use needs, far less than a process may have (65,530).
- */
-#define BAR_MAX_VMAS 1024
+/* How long one REVOKE waits for what is under way, in jiffies. */
+#define BAR_REVOKE_TIMEOUT msecs_to_jiffies(bar_revoke_timeout_ms)
 
-/* How long one REVOKE waits for page faults that are under way, in jiffies. */
-#define BAR_REVOKE_TIMEOUT (1 * HZ)
+/*
+ * What each struct had in the version that introduced its call, by its last
+ * member then: no caller knows less. Members that are added later come behind.
+ */
+#define BAR_INFO_SIZE_V1   offsetofend(struct bar_lease_info, importer_maps)
+#define BAR_EXPORT_SIZE_V1 offsetofend(struct bar_lease_export, reserved)
+#define BAR_REVOKE_SIZE_V1 offsetofend(struct bar_lease_revoke, ids)
+#define BAR_LIST_SIZE_V1   offsetofend(struct bar_lease_list, ranges)
+#define BAR_GET_FD_SIZE_V1 offsetofend(struct bar_lease_get_fd, lease_id)
 
 /*
  * A device's address space: BAR << 56 | offset. No BAR is that large, and the
@@ -168,6 +173,10 @@ struct bar_lease {
 	struct bar_extent extents[] __counted_by(nr_extents);
 };
 
+/* main.c */
+extern unsigned int bar_max_mappings;
+extern unsigned int bar_revoke_timeout_ms;
+
 /* session.c */
 struct bar_session *bar_session_create(void);
 void bar_session_close(struct bar_session *session);
@@ -176,7 +185,8 @@ long bar_session_get_info(struct bar_session *session, void __user *arg);
 long bar_session_export(struct bar_session *session, void __user *arg);
 long bar_session_list(struct bar_session *session, void __user *arg);
 long bar_session_get_fd(struct bar_session *session, void __user *arg);
-int bar_request_copy(void *request, size_t size, const void __user *arg);
+int bar_request_copy(void *request, size_t size, size_t oldest, const void __user *arg);
+int bar_request_return(void __user *arg, const void *request, size_t size);
 
 /* revoke.c */
 long bar_session_revoke(struct bar_session *session, void __user *arg);

@@ -10,8 +10,46 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 
 #include "internal.h"
+
+/*
+ * A revoke visits each VMA of a lease while it holds up its caller, so their
+ * number bounds what one client can cost. Far more than honest use needs, far
+ * less than a process may have (65,530).
+ */
+unsigned int bar_max_mappings = 1024;
+unsigned int bar_revoke_timeout_ms = 1000;
+
+static int bar_set_max_mappings(const char *value, const struct kernel_param *parameter)
+{
+	return param_set_uint_minmax(value, parameter, 1, 65536);
+}
+
+static int bar_set_revoke_timeout(const char *value, const struct kernel_param *parameter)
+{
+	return param_set_uint_minmax(value, parameter, 10, 60000);
+}
+
+static const struct kernel_param_ops bar_max_mappings_ops = {
+	.set = bar_set_max_mappings,
+	.get = param_get_uint,
+};
+
+static const struct kernel_param_ops bar_revoke_timeout_ops = {
+	.set = bar_set_revoke_timeout,
+	.get = param_get_uint,
+};
+
+module_param_cb(max_mappings, &bar_max_mappings_ops, &bar_max_mappings, 0444);
+MODULE_PARM_DESC(max_mappings, "mappings that one lease may have, 1 to 65536 (1024)");
+__MODULE_PARM_TYPE(max_mappings, "uint");
+
+module_param_cb(revoke_timeout_ms, &bar_revoke_timeout_ops, &bar_revoke_timeout_ms, 0444);
+MODULE_PARM_DESC(revoke_timeout_ms,
+		 "how long a REVOKE waits for what is under way, 10 to 60000 milliseconds (1000)");
+__MODULE_PARM_TYPE(revoke_timeout_ms, "uint");
 
 static int bar_lease_open(struct inode *inode, struct file *file)
 {

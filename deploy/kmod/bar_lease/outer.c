@@ -56,7 +56,7 @@ static int bar_lease_vma_may_split(struct vm_area_struct *vma, unsigned long add
 {
 	struct bar_lease *lease = vma->vm_private_data;
 
-	return atomic_read(&lease->vmas) < BAR_MAX_VMAS ? 0 : -ENOMEM;
+	return atomic_read(&lease->vmas) < bar_max_mappings ? 0 : -ENOMEM;
 }
 
 static const struct vm_operations_struct bar_lease_vm_ops = {
@@ -115,7 +115,7 @@ static int bar_lease_mmap(struct dma_buf *outer, struct vm_area_struct *vma)
 		vm_flags_clear(vma, VM_MAYWRITE);
 	}
 
-	if (!atomic_add_unless(&lease->vmas, 1, BAR_MAX_VMAS))
+	if (!atomic_add_unless(&lease->vmas, 1, bar_max_mappings))
 		return -ENOMEM;
 
 	/*

@@ -187,7 +187,7 @@ long bar_session_revoke(struct bar_session *session, void __user *arg)
 	u64 *ids;
 	int ret;
 
-	ret = bar_request_copy(&request, sizeof(request), arg);
+	ret = bar_request_copy(&request, sizeof(request), BAR_REVOKE_SIZE_V1, arg);
 	if (ret)
 		return ret;
 	if (request.flags || !request.nr_ids || request.nr_ids > BAR_LEASE_MAX_IDS)
@@ -199,10 +199,9 @@ long bar_session_revoke(struct bar_session *session, void __user *arg)
 
 	/* An EFAULT must mean that nothing was revoked: find out first. */
 	request.nr_revoked = 0;
-	if (copy_to_user(arg, &request, sizeof(request))) {
-		ret = -EFAULT;
+	ret = bar_request_return(arg, &request, sizeof(request));
+	if (ret)
 		goto out_free_ids;
-	}
 
 	bar_revocation_init(&revocation);
 	mutex_lock(&session->revoke_lock);
@@ -216,7 +215,7 @@ long bar_session_revoke(struct bar_session *session, void __user *arg)
 
 	ret = confirmed ? 0 : -ETIMEDOUT;
 	/* Could be written a moment ago; a caller who unmaps it meanwhile won't know. */
-	if (copy_to_user(arg, &request, sizeof(request)))
+	if (bar_request_return(arg, &request, sizeof(request)))
 		pr_debug("nr_revoked could not be reported\n");
 
 out_free_ids:

@@ -4,6 +4,7 @@
 #include <linux/err.h>
 #include <linux/fcntl.h>
 #include <linux/file.h>
+#include <linux/minmax.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
@@ -52,24 +53,47 @@ void bar_session_close(struct bar_session *session)
 
 /**
  * bar_request_copy - take an ioctl's argument from its caller
- * @request: where to
+ * @request: where to; starts with argsz
  * @size: what this version's struct has
- * @arg: where from; starts with argsz and flags
+ * @oldest: what the struct had in the version that introduced the call
+ * @arg: where from
+ *
+ * A caller that knows less than @size asks for zeros in the rest.
  *
  * Returns 0, -EFAULT, -EINVAL (argsz too small) or -E2BIG (it asks for
  * something that this version doesn't know, or for more than a page).
  */
-int bar_request_copy(void *request, size_t size, const void __user *arg)
+int bar_request_copy(void *request, size_t size, size_t oldest, const void __user *arg)
 {
 	u32 argsz;
+	int ret;
 
 	if (get_user(argsz, (const u32 __user *)arg))
 		return -EFAULT;
-	if (argsz < size)
+	if (argsz < oldest)
 		return -EINVAL;
 	if (argsz > PAGE_SIZE)
 		return -E2BIG;
-	return copy_struct_from_user(request, size, arg, argsz);
+
+	ret = copy_struct_from_user(request, size, arg, argsz);
+	/* The one that was checked, whatever stands there meanwhile. */
+	*(u32 *)request = argsz;
+	return ret;
+}
+
+/**
+ * bar_request_return - give an ioctl's argument back to its caller
+ * @arg: where to
+ * @request: as bar_request_copy() took it, with results
+ * @size: what this version's struct has
+ *
+ * Returns 0 or -EFAULT.
+ */
+int bar_request_return(void __user *arg, const void *request, size_t size)
+{
+	size_t known = *(const u32 *)request;
+
+	return copy_to_user(arg, request, min(known, size)) ? -EFAULT : 0;
 }
 
 long bar_session_get_info(struct bar_session *session, void __user *arg)
@@ -77,7 +101,7 @@ long bar_session_get_info(struct bar_session *session, void __user *arg)
 	struct bar_lease_info info;
 	int ret;
 
-	ret = bar_request_copy(&info, sizeof(info), arg);
+	ret = bar_request_copy(&info, sizeof(info), BAR_INFO_SIZE_V1, arg);
 	if (ret)
 		return ret;
 	if (info.flags)
@@ -95,7 +119,7 @@ long bar_session_get_info(struct bar_session *session, void __user *arg)
 	info.huge_faults = atomic64_read(&session->huge_faults);
 	info.unmaps = atomic64_read(&session->unmaps);
 
-	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
+	return bar_request_return(arg, &info, sizeof(info));
 }
 
 /* Nothing is at @id until bar_session_publish(), and nobody else can take it. */
@@ -153,7 +177,7 @@ long bar_session_export(struct bar_session *session, void __user *arg)
 	struct dma_buf *outer;
 	int ret, fd;
 
-	ret = bar_request_copy(&request, sizeof(request), arg);
+	ret = bar_request_copy(&request, sizeof(request), BAR_EXPORT_SIZE_V1, arg);
 	if (ret)
 		return ret;
 	if (!request.memory_type)
@@ -183,10 +207,9 @@ long bar_session_export(struct bar_session *session, void __user *arg)
 	}
 
 	request.verified = lease->verified;
-	if (copy_to_user(arg, &request, sizeof(request))) {
-		ret = -EFAULT;
+	ret = bar_request_return(arg, &request, sizeof(request));
+	if (ret)
 		goto err_put_fd;
-	}
 
 	/*
 	 * Nothing can fail any more. Once published, another thread may revoke
@@ -265,7 +288,7 @@ long bar_session_list(struct bar_session *session, void __user *arg)
 	bool done;
 	int ret;
 
-	ret = bar_request_copy(&request, sizeof(request), arg);
+	ret = bar_request_copy(&request, sizeof(request), BAR_LIST_SIZE_V1, arg);
 	if (ret)
 		return ret;
 	if (request.flags)
@@ -280,7 +303,8 @@ long bar_session_list(struct bar_session *session, void __user *arg)
 		if (nr_leases > request.nr_leases || nr_ranges > request.nr_ranges) {
 			request.nr_leases = nr_leases;
 			request.nr_ranges = nr_ranges;
-			return copy_to_user(arg, &request, sizeof(request)) ? -EFAULT : -ENOSPC;
+			ret = bar_request_return(arg, &request, sizeof(request));
+			return ret ? ret : -ENOSPC;
 		}
 
 		entries = kvcalloc(nr_leases, sizeof(*entries), GFP_KERNEL_ACCOUNT);
@@ -304,7 +328,7 @@ long bar_session_list(struct bar_session *session, void __user *arg)
 			 array_size(request.nr_leases, sizeof(*entries))) ||
 	    copy_to_user(u64_to_user_ptr(request.ranges), ranges,
 			 array_size(request.nr_ranges, sizeof(*ranges))) ||
-	    copy_to_user(arg, &request, sizeof(request)))
+	    bar_request_return(arg, &request, sizeof(request)))
 		ret = -EFAULT;
 
 out_free:
@@ -319,7 +343,7 @@ long bar_session_get_fd(struct bar_session *session, void __user *arg)
 	struct bar_lease *lease;
 	int ret, fd;
 
-	ret = bar_request_copy(&request, sizeof(request), arg);
+	ret = bar_request_copy(&request, sizeof(request), BAR_GET_FD_SIZE_V1, arg);
 	if (ret)
 		return ret;
 	if (request.flags)

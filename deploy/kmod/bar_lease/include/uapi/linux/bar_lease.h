@@ -6,8 +6,10 @@
  * its user chooses; the last close of the session revokes all of them.
  *
  * Every struct starts with argsz (its size as the caller knows it, in bytes)
- * and flags. A caller with a smaller argsz than this version's struct is
- * refused with EINVAL; a larger one is accepted when the bytes beyond are
+ * and flags. Later versions may add members at its end: a caller with a smaller
+ * argsz has zeros in what it doesn't know, and nothing is written beyond its
+ * argsz. Smaller than in the version that introduced the call is EINVAL. A
+ * larger argsz than this version's struct is accepted when the bytes beyond are
  * zero and it is no more than a page, else E2BIG. The size within an ioctl's
  * number doesn't matter. Unknown flag bits are EINVAL, always. Reserved fields
  * must be zero.
