@@ -27,7 +27,7 @@ struct file;
  */
 #define BAR_MAX_VMAS 1024
 
-/* How long one REVOKE waits for page faults that are under way, in jiffies. */
+/* How long one REVOKE waits for what it found under way, in jiffies. */
 #define BAR_REVOKE_TIMEOUT (1 * HZ)
 
 /*
@@ -63,8 +63,6 @@ struct bar_device {
 /**
  * struct bar_session - an open of /dev/bar_lease
  * @kref: held by the file and by each lease, for its counters
- * @revoke_lock: serialises revokes, so that a second REVOKE of a lease can't
- *	return before the first has ended every access; outside @lock
  * @lock: protects @leases and the two sums; no user memory is touched under it
  * @leases: struct bar_lease by id; one reference to the lease's DMABUF each
  * @nr_leases: entries in @leases, not counting reserved ones
@@ -74,7 +72,6 @@ struct bar_device {
  */
 struct bar_session {
 	struct kref kref;
-	struct mutex revoke_lock; /* one revoke at a time */
 	struct mutex lock; /* table and sums */
 	struct xarray leases;
 	u32 nr_leases;
@@ -91,7 +88,7 @@ struct bar_session {
 /**
  * struct bar_extent - one range of a lease
  * @lease: whose
- * @node: in a revoke's list of extents, under the session's revoke_lock
+ * @node: in the list of extents of the revoke that marked the lease
  * @start: in the device's address space
  * @length: bytes
  * @pfn: its first page frame
@@ -111,18 +108,15 @@ struct bar_extent {
  * @device: its device, a reference
  * @outer: the DMABUF that clients map. The session's table holds the
  *	reference; without one, a lease must not follow this pointer
- * @revoke_node: in a revoke's list of leases, under the session's revoke_lock
  * @drop_node: in the device's drops
  * @id: name in the session
  * @bar: base address register
  * @flags: BAR_LEASE_EXPORT_*
  * @verified: @inner was seen to back these very bus addresses
- * @dropping: @inner has been handed to the device's drops; under revoke_lock
- * @confirmed: its last revoke saw every insertion end before it unmapped; under
- *	revoke_lock
  * @vmas: VMAs that map it
- * @lock: protects @revoked, @inserting and @inner
+ * @lock: protects @revoked, @unmapped, @inserting and @inner
  * @revoked: no page table entry may be inserted any more; never cleared
+ * @unmapped: the revoke that set @revoked has unmapped the ranges since
  * @inserting: page faults between their look at @revoked and the end of their
  *	insertion
  * @inner: vfio-pci's DMABUF, a reference; NULL once dropped
@@ -138,18 +132,16 @@ struct bar_lease {
 	struct bar_session *session;
 	struct bar_device *device;
 	struct dma_buf *outer;
-	struct list_head revoke_node;
 	struct llist_node drop_node;
 	u64 id;
 	u32 bar;
 	u32 flags;
 	bool verified;
-	bool dropping;
-	bool confirmed;
 	atomic_t vmas;
 
-	spinlock_t lock; /* revoked, inserting, inner */
+	spinlock_t lock; /* revoked, unmapped, inserting, inner */
 	bool revoked;
+	bool unmapped;
 	unsigned int inserting;
 	struct dma_buf *inner;
 
@@ -185,7 +177,9 @@ bool bar_lease_begin_insert(struct bar_lease *lease);
 void bar_lease_end_insert(struct bar_lease *lease, pgoff_t pgoff);
 bool bar_lease_is_live(struct bar_lease *lease);
 bool bar_lease_mark_revoked(struct bar_lease *lease);
-bool bar_lease_wait_idle(struct bar_lease *lease, unsigned long deadline);
+void bar_lease_set_unmapped(struct bar_lease *lease);
+bool bar_lease_wait_ended(struct bar_lease *lease, unsigned long deadline);
+void bar_lease_wake_revokers(void);
 
 /* inner.c */
 int bar_lease_import(struct bar_lease *lease, int fd);

@@ -18,7 +18,6 @@ struct bar_session *bar_session_create(void)
 		return ERR_PTR(-ENOMEM);
 
 	kref_init(&session->kref);
-	mutex_init(&session->revoke_lock);
 	mutex_init(&session->lock);
 	xa_init(&session->leases);
 	return session;
