@@ -4,6 +4,7 @@
 
 #include <linux/atomic.h>
 #include <linux/bar_lease.h>
+#include <linux/dma-direction.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/llist.h>
@@ -16,6 +17,7 @@
 struct dma_buf;
 struct dma_buf_attachment;
 struct file;
+struct sg_table;
 
 /* Ranges of one lease. Everything below is written for any number. */
 #define BAR_MAX_RANGES 1
@@ -83,6 +85,8 @@ struct bar_session {
 	atomic64_t leases_revoked;
 	atomic64_t faults;
 	atomic64_t unmaps;
+	atomic64_t importers;
+	atomic64_t importer_maps;
 };
 
 /**
@@ -114,12 +118,18 @@ struct bar_extent {
  * @flags: BAR_LEASE_EXPORT_*
  * @verified: @inner was seen to back these very bus addresses
  * @vmas: VMAs that map it
- * @lock: protects @revoked, @unmapped, @inserting and @inner
- * @revoked: no page table entry may be inserted any more; never cleared
+ * @invalidate_work: tells importers that it is revoked; holds @outer
+ * @lock: protects @revoked to @inner
+ * @revoked: no page table entry may be inserted, and nothing mapped for DMA, any
+ *	more; never cleared
  * @unmapped: the revoke that set @revoked has unmapped the ranges since
  * @inserting: page faults between their look at @revoked and the end of their
  *	insertion
- * @inner: vfio-pci's DMABUF, a reference; NULL once dropped
+ * @maps: mappings for DMA by importers, there or being made
+ * @await_fences: importers had mappings when it was marked; their devices' last
+ *	accesses may have fences
+ * @inner: vfio-pci's DMABUF, a reference; NULL once dropped: soon after the
+ *	revoke, or when @outer has been released if that shares its reservation
  * @attach: our attachment to @inner, NULL once dropped; under inner->resv
  * @live: @inner was reachable when last asked and hasn't been invalidated
  *	since; under inner->resv
@@ -139,10 +149,14 @@ struct bar_lease {
 	bool verified;
 	atomic_t vmas;
 
-	spinlock_t lock; /* revoked, unmapped, inserting, inner */
+	struct work_struct invalidate_work;
+
+	spinlock_t lock; /* all up to inner */
 	bool revoked;
 	bool unmapped;
+	bool await_fences;
 	unsigned int inserting;
+	unsigned int maps;
 	struct dma_buf *inner;
 
 	struct dma_buf_attachment *attach;
@@ -187,10 +201,24 @@ void bar_lease_unimport(struct bar_lease *lease);
 struct dma_buf *bar_lease_get_inner(struct bar_lease *lease);
 int bar_lease_probe(struct bar_lease *lease);
 u32 bar_lease_state(struct bar_lease *lease);
+void bar_lease_let_go(struct bar_lease *lease);
 void bar_lease_drop_inner(struct bar_lease *lease);
 
 /* outer.c */
 int bar_lease_export_outer(struct bar_lease *lease);
+
+/* p2p.c */
+int bar_p2p_attach(struct dma_buf *outer, struct dma_buf_attachment *attach);
+void bar_p2p_detach(struct dma_buf *outer, struct dma_buf_attachment *attach);
+struct sg_table *bar_p2p_map(struct dma_buf_attachment *attach, enum dma_data_direction direction);
+void bar_p2p_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
+		   enum dma_data_direction direction);
+void bar_p2p_init_lease(struct bar_lease *lease);
+void bar_p2p_revoke(struct bar_lease *lease);
+bool bar_p2p_is_mapped(struct bar_lease *lease);
+bool bar_p2p_wait_fences(struct bar_lease *lease, unsigned long deadline);
+int bar_p2p_init(void);
+void bar_p2p_exit(void);
 
 /* device.c */
 struct bar_device *bar_device_get(struct pci_dev *pdev);

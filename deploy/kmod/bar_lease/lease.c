@@ -152,6 +152,7 @@ struct bar_lease *bar_lease_create(struct bar_session *session,
 	lease->nr_extents = request->nr_ranges;
 	kref_init(&lease->kref);
 	spin_lock_init(&lease->lock);
+	bar_p2p_init_lease(lease);
 	lease->id = request->lease_id;
 	lease->bar = request->bar;
 	lease->flags = request->flags;
@@ -207,8 +208,7 @@ void bar_lease_discard(struct bar_lease *lease)
 	lease->revoked = true;
 	spin_unlock(&lease->lock);
 
-	kref_get(&lease->kref);
-	bar_device_queue_drop(lease->device, lease);
+	bar_lease_let_go(lease);
 	dma_buf_put(outer);
 }
 
@@ -277,7 +277,7 @@ bool bar_lease_is_live(struct bar_lease *lease)
 }
 
 /**
- * bar_lease_mark_revoked - let no further page fault insert anything
+ * bar_lease_mark_revoked - let nobody insert or map anything any more
  * @lease: a published lease
  *
  * Returns false when it was marked already. Otherwise the caller has to unmap
@@ -317,7 +317,7 @@ static bool bar_lease_has_ended(struct bar_lease *lease)
 	bool ended;
 
 	spin_lock(&lease->lock);
-	ended = lease->unmapped && !lease->inserting;
+	ended = lease->unmapped && !lease->inserting && !lease->maps;
 	spin_unlock(&lease->lock);
 	return ended;
 }

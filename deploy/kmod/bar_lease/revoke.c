@@ -57,6 +57,7 @@ static bool bar_revoke_mark(struct list_head *extents, struct bar_lease *lease)
 	if (!bar_lease_mark_revoked(lease))
 		return false;
 
+	bar_p2p_revoke(lease);
 	for (i = 0; i < lease->nr_extents; i++)
 		list_add_tail(&lease->extents[i].node, extents);
 	return true;
@@ -141,10 +142,15 @@ static void bar_revoke_retire(struct bar_session *session, struct bar_lease *lea
 	 * Only now: until its mappings are gone, VFIO has to be able to tell us
 	 * that it takes the device away.
 	 */
-	kref_get(&lease->kref);
-	bar_device_queue_drop(lease->device, lease);
+	bar_lease_let_go(lease);
 	/* The table's reference; may free the lease. */
 	dma_buf_put(lease->outer);
+}
+
+/* Has every access ended, of CPUs and of other devices? Waits for it until @deadline. */
+static bool bar_revoke_wait(struct bar_lease *lease, unsigned long deadline)
+{
+	return bar_lease_wait_ended(lease, deadline) && bar_p2p_wait_fences(lease, deadline);
 }
 
 /*
@@ -160,7 +166,7 @@ static bool bar_revoke_confirm(struct bar_session *session, struct bar_revocatio
 
 	for (i = 0; i < revocation->nr_leases; i++) {
 		lease = revocation->leases[i];
-		if (bar_lease_wait_ended(lease, jiffies)) {
+		if (bar_revoke_wait(lease, jiffies)) {
 			bar_revoke_retire(session, lease);
 			dma_buf_put(lease->outer);
 		} else {
@@ -171,7 +177,7 @@ static bool bar_revoke_confirm(struct bar_session *session, struct bar_revocatio
 
 	for (i = 0; i < nr_stuck; i++) {
 		lease = revocation->leases[i];
-		if (bar_lease_wait_ended(lease, deadline))
+		if (bar_revoke_wait(lease, deadline))
 			bar_revoke_retire(session, lease);
 		else
 			confirmed = false;
@@ -250,6 +256,26 @@ out_free_ids:
 	return ret;
 }
 
+/*
+ * There is nobody who could ask again. So importers are waited for without end,
+ * as VFIO does when its device is closed: an address in another device's hands
+ * is an access. A page fault ends what it inserted by itself, and fences are no
+ * more than a word about a device whose mappings are gone.
+ */
+static void bar_revoke_wait_close(struct bar_lease *lease, unsigned long deadline)
+{
+	while (!bar_lease_wait_ended(lease, deadline)) {
+		if (!bar_p2p_is_mapped(lease)) {
+			pr_warn_ratelimited("closed a session during a page fault\n");
+			return;
+		}
+		pr_warn_ratelimited("closing a session waits for another device's driver\n");
+		deadline = jiffies + BAR_REVOKE_TIMEOUT;
+	}
+	if (!bar_p2p_wait_fences(lease, deadline))
+		pr_warn_ratelimited("closed a session with fences on a lease\n");
+}
+
 /**
  * bar_session_revoke_all - end every lease of a session that is being closed
  * @session: the session, which nobody can call any more
@@ -271,8 +297,7 @@ void bar_session_revoke_all(struct bar_session *session)
 
 	deadline = jiffies + BAR_REVOKE_TIMEOUT;
 	xa_for_each(&session->leases, id, lease) {
-		if (!bar_lease_wait_ended(lease, deadline))
-			pr_warn_ratelimited("closed a session during a page fault\n");
+		bar_revoke_wait_close(lease, deadline);
 		bar_revoke_retire(session, lease);
 		cond_resched();
 	}

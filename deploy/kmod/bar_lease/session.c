@@ -92,6 +92,8 @@ long bar_session_get_info(struct bar_session *session, void __user *arg)
 	info.leases_revoked = atomic64_read(&session->leases_revoked);
 	info.faults = atomic64_read(&session->faults);
 	info.unmaps = atomic64_read(&session->unmaps);
+	info.importers = atomic64_read(&session->importers);
+	info.importer_maps = atomic64_read(&session->importer_maps);
 
 	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
 }
@@ -131,7 +133,11 @@ static void bar_session_publish(struct bar_session *session, struct bar_lease *l
 
 static int bar_export_check(const struct bar_lease_export *request)
 {
-	if (request->flags & ~BAR_LEASE_EXPORT_READ_ONLY || request->reserved)
+	if (request->flags & ~(BAR_LEASE_EXPORT_READ_ONLY | BAR_LEASE_EXPORT_P2P) ||
+	    request->reserved)
+		return -EINVAL;
+	if (request->flags & BAR_LEASE_EXPORT_P2P &&
+	    (request->flags & BAR_LEASE_EXPORT_READ_ONLY || request->nr_ranges != 1))
 		return -EINVAL;
 	if (request->bar >= PCI_STD_NUM_BARS)
 		return -EINVAL;
