@@ -23,11 +23,13 @@ mkdir -p "$scratch/payload"
 "$here/../Vm/module.sh" --sparse "$module" >/dev/null
 "$here/../Vm/module.sh" "$module" "$scratch/payload" >/dev/null
 "$here/../Vm/module.sh" "$here/hold_fault" "$scratch/payload" >/dev/null
+"$here/../Vm/module.sh" "$here/importer" "$scratch/payload" >/dev/null
 gcc -std=gnu11 -O2 -g -Wall -Wextra -Werror -static -pthread -I "$module/include/uapi" \
     -o "$scratch/payload/bar_lease_test" "$here"/*.c
 
 status=0
 "$here/../Vm/boot.sh" --results "$results" --payload "$scratch/payload" --module "$scratch/payload/bar_lease.ko" \
+    --module "$scratch/payload/importer.ko" --env IMPORTER_KO=/importer.ko --cpu EPYC \
     --env BAR_LEASE_KO=/bar_lease.ko --env HOLD_FAULT_KO=/hold_fault.ko --cpus "$cpus" -- /bar_lease_test "${@:2}" | tee "$scratch/output" || status=$?
 
 # Whatever stopped the run, the last line says what became of the tests.

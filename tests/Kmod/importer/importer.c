@@ -13,6 +13,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/sched.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/sync_file.h>
@@ -20,6 +21,9 @@
 #include <linux/workqueue.h>
 
 #include "importer.h"
+
+/* A test that dies must not leave threads behind that wait for ever. */
+#define IMPORTER_PATIENCE (60 * HZ)
 
 /**
  * struct importer - an open of /dev/bar_importer
@@ -36,6 +40,7 @@
  * @invalidations: calls of the attachment's invalidate_mappings
  * @unmaps: ends of mappings
  * @fence: not signalled, a reference, or NULL
+ * @signal_work: signals it, if nobody else does
  */
 struct importer {
 	struct mutex lock; /* ioctls */
@@ -51,6 +56,7 @@ struct importer {
 	u32 invalidations;
 	u32 unmaps;
 	struct dma_fence *fence;
+	struct delayed_work signal_work;
 };
 
 /**
@@ -111,7 +117,7 @@ static void importer_invalidate_mappings(struct dma_buf_attachment *attach)
 	WRITE_ONCE(importer->invalidations, importer->invalidations + 1);
 	if (importer->mode == IMPORTER_PROMPT)
 		importer_unmap_locked(importer);
-	else if (importer->mode == IMPORTER_SLOW)
+	else
 		schedule_delayed_work(&importer->unmap_work, importer->delay);
 }
 
@@ -151,7 +157,8 @@ static long importer_attach(struct importer *importer, void __user *arg)
 		return -EBUSY;
 
 	importer->mode = request.mode;
-	importer->delay = msecs_to_jiffies(request.delay_ms);
+	importer->delay = request.mode == IMPORTER_STUCK ? IMPORTER_PATIENCE
+							 : msecs_to_jiffies(request.delay_ms);
 	importer->pdev =
 		pci_get_domain_bus_and_slot(request.pci_domain, request.pci_bus, request.pci_devfn);
 	if (!importer->pdev)
@@ -262,11 +269,20 @@ static long importer_get_state(struct importer *importer, void __user *arg)
 
 static void importer_signal(struct importer *importer)
 {
-	if (!importer->fence)
+	struct dma_fence *fence = xchg(&importer->fence, NULL);
+
+	if (!fence)
 		return;
-	dma_fence_signal(importer->fence);
-	dma_fence_put(importer->fence);
-	importer->fence = NULL;
+	dma_fence_signal(fence);
+	dma_fence_put(fence);
+}
+
+static void importer_signal_work(struct work_struct *work)
+{
+	struct importer *importer =
+		container_of(to_delayed_work(work), struct importer, signal_work);
+
+	importer_signal(importer);
 }
 
 static long importer_make_fence(struct importer *importer)
@@ -298,6 +314,7 @@ static long importer_make_fence(struct importer *importer)
 		return fd;
 	}
 	importer->fence = &fence->base;
+	schedule_delayed_work(&importer->signal_work, IMPORTER_PATIENCE);
 	fd_install(fd, sync->file);
 	return fd;
 }
@@ -342,20 +359,39 @@ static int importer_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	mutex_init(&importer->lock);
 	INIT_DELAYED_WORK(&importer->unmap_work, importer_unmap_work);
+	INIT_DELAYED_WORK(&importer->signal_work, importer_signal_work);
 	file->private_data = importer;
 	return 0;
 }
 
-/* A driver whose user has gone: stops, unmaps, detaches. */
+static void importer_stop(struct importer *importer)
+{
+	importer_signal(importer);
+	if (!importer->dmabuf)
+		return;
+	dma_resv_lock(importer->dmabuf->resv, NULL);
+	importer_unmap_locked(importer);
+	dma_resv_unlock(importer->dmabuf->resv);
+}
+
+/*
+ * A process that ends closes its descriptors in order, and VFIO's and a lease's
+ * may have to wait for this one.
+ */
+static int importer_flush(struct file *file, fl_owner_t id)
+{
+	if (current->flags & PF_EXITING)
+		importer_stop(file->private_data);
+	return 0;
+}
+
 static int importer_close(struct inode *inode, struct file *file)
 {
 	struct importer *importer = file->private_data;
 
-	importer_signal(importer);
+	importer_stop(importer);
+	cancel_delayed_work_sync(&importer->signal_work);
 	if (importer->dmabuf) {
-		dma_resv_lock(importer->dmabuf->resv, NULL);
-		importer_unmap_locked(importer);
-		dma_resv_unlock(importer->dmabuf->resv);
 		dma_buf_detach(importer->dmabuf, importer->attach);
 		cancel_delayed_work_sync(&importer->unmap_work);
 		dma_buf_put(importer->dmabuf);
@@ -368,6 +404,7 @@ static int importer_close(struct inode *inode, struct file *file)
 static const struct file_operations importer_fops = {
 	.owner = THIS_MODULE,
 	.open = importer_open,
+	.flush = importer_flush,
 	.release = importer_close,
 	.unlocked_ioctl = importer_ioctl,
 };
