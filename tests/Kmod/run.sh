@@ -22,7 +22,7 @@ results=${1:-$scratch/results}
 mkdir -p "$scratch/payload"
 "$here/../Vm/module.sh" --sparse "$module" >/dev/null
 "$here/../Vm/module.sh" "$module" "$scratch/payload" >/dev/null
-for aid in hold_fault page_type; do
+for aid in hold_fault page_type importer; do
     "$here/../Vm/module.sh" "$here/$aid" "$scratch/payload" >/dev/null
 done
 gcc -std=gnu11 -O2 -g -Wall -Wextra -Werror -static -pthread -I "$module/include/uapi" \
@@ -30,6 +30,7 @@ gcc -std=gnu11 -O2 -g -Wall -Wextra -Werror -static -pthread -I "$module/include
 
 status=0
 "$here/../Vm/boot.sh" --results "$results" --payload "$scratch/payload" --module "$scratch/payload/bar_lease.ko" \
+    --module "$scratch/payload/importer.ko" --env IMPORTER_KO=/importer.ko --cpu EPYC \
     --env BAR_LEASE_KO=/bar_lease.ko --env HOLD_FAULT_KO=/hold_fault.ko --env PAGE_TYPE_KO=/page_type.ko \
     --cpus "$cpus" -- /bar_lease_test "${@:2}" | tee "$scratch/output" || status=$?
 

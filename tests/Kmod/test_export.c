@@ -107,8 +107,10 @@ TEST(ids_are_each_sessions_own_and_free_again_after_a_revoke)
 TEST(export_refuses_flags_it_does_not_know)
 {
 	prepare();
-	for (int bit = 1; bit < 32; bit++) {
+	for (int bit = 0; bit < 32; bit++) {
 		export.request.flags = 1U << bit;
+		if (export.request.flags & (BAR_LEASE_EXPORT_READ_ONLY | BAR_LEASE_EXPORT_P2P))
+			continue;
 		CHECK_ERRNO(export_call(session, &export), EINVAL);
 	}
 	still_exports();

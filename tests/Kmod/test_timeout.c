@@ -32,6 +32,15 @@ static atomic_int faulter_id;
 static sem_t faulter_ready, fault_wanted;
 static bool reached;
 
+static const uint64_t ids[] = { 1, 2 };
+
+/* Revokes the first @revoke_count of @ids when told to. */
+static pthread_t revoker;
+static uint32_t revoke_count;
+static sem_t revoke_wanted, revoke_begun;
+static int revoke_result;
+static uint64_t revoke_took;
+
 static void write_parameter(const char *path, int value)
 {
 	int file = CHECK_OK(open(path, O_WRONLY | O_CLOEXEC));
@@ -59,6 +68,19 @@ static void *fault(void *unused)
 	sem_post(&faulter_ready);
 	sem_wait(&fault_wanted);
 	reached = peek(memory, &value);
+	return NULL;
+}
+
+static void *revoke_some(void *unused)
+{
+	uint64_t start;
+
+	(void)unused;
+	CHECK_OK(sem_wait(&revoke_wanted));
+	start = now_ns();
+	CHECK_OK(sem_post(&revoke_begun));
+	revoke_result = lease_revoke(session, ids, revoke_count, NULL) ? errno : 0;
+	revoke_took = now_ns() - start;
 	return NULL;
 }
 
@@ -102,6 +124,9 @@ static void hold_a_fault(enum kind kind, bool after_insertion)
 
 	CHECK_OK(sem_init(&faulter_ready, 0, 0));
 	CHECK_OK(sem_init(&fault_wanted, 0, 0));
+	CHECK_OK(sem_init(&revoke_wanted, 0, 0));
+	CHECK_OK(sem_init(&revoke_begun, 0, 0));
+	CHECK_EQ(pthread_create(&revoker, NULL, revoke_some, NULL), 0);
 	CHECK_EQ(pthread_create(&faulter, NULL, fault, NULL), 0);
 	CHECK_OK(sem_wait(&faulter_ready));
 	write_parameter(PARAMETERS "after", after_insertion);
@@ -124,7 +149,6 @@ static void let_go(void)
 
 static void revoke_while_held(enum kind kind, bool after_insertion)
 {
-	const uint64_t ids[] = { 1, 2 };
 	uint32_t nr_revoked, value;
 	struct export again;
 	uint64_t start;
@@ -182,6 +206,82 @@ TEST(a_revoke_does_so_for_huge_entries)
 TEST(a_revoke_does_so_for_write_combining_entries)
 {
 	revoke_while_held(WRITE_COMBINING, true);
+}
+
+static void await_state(uint64_t id, uint32_t state)
+{
+	for (int tries = 0; lease_state(session, id) != state; tries++) {
+		CHECK(tries < 1000);
+		usleep(100);
+	}
+}
+
+/* Until the other thread's REVOKE has marked lease 1, and waits. */
+static void revoke_in_the_background(uint32_t count)
+{
+	revoke_count = count;
+	CHECK_OK(sem_post(&revoke_wanted));
+	CHECK_OK(sem_wait(&revoke_begun));
+	await_state(1, BAR_LEASE_STATE_REVOKING);
+}
+
+TEST(a_revoke_that_waits_holds_up_no_other)
+{
+	uint64_t start, took;
+	uint32_t value;
+
+	hold_a_fault(OF_A_PAGE, false);
+	CHECK(peek(other, &value));
+	revoke_in_the_background(1);
+
+	start = now_ns();
+	CHECK_EQ(lease_revoke_one(session, 2), 1);
+	took = now_ns() - start;
+	figure("REVOKE while another waits for a page fault: %.3f ms", (double)took / 1e6);
+	CHECK(took < 10000000);
+	CHECK(!peek(other, &value));
+	CHECK_EQ(lease_state(session, 1), BAR_LEASE_STATE_REVOKING);
+
+	CHECK_EQ(pthread_join(revoker, NULL), 0);
+	CHECK_EQ(revoke_result, ETIMEDOUT);
+	CHECK(revoke_took >= 900000000);
+	let_go();
+	CHECK_EQ(lease_revoke_one(session, 1), 0);
+}
+
+TEST(of_two_revokes_of_a_lease_neither_returns_before_its_access_has_ended)
+{
+	hold_a_fault(OF_A_PAGE, true);
+	revoke_in_the_background(1);
+	write_parameter(PARAMETERS "thread", 0);
+	/* It ended nothing itself, but it may not say so before the first has. */
+	CHECK_EQ(lease_revoke_one(session, 1), 0);
+	CHECK(!peek(memory, &(uint32_t){ 0 }));
+	CHECK_EQ(lease_state(session, 1), 0);
+	CHECK_EQ(pthread_join(revoker, NULL), 0);
+	CHECK_EQ(revoke_result, 0);
+	let_go();
+}
+
+TEST(what_a_revoke_can_confirm_it_confirms_before_it_waits_for_the_rest)
+{
+	uint32_t value;
+
+	hold_a_fault(OF_A_PAGE, false);
+	CHECK(peek(other, &value));
+	revoke_in_the_background(2);
+	await_state(2, 0);
+	CHECK(!peek(other, &value));
+	CHECK_EQ(lease_state(session, 1), BAR_LEASE_STATE_REVOKING);
+
+	/* So the other's id is free while that call waits. */
+	CHECK_EQ(lease_revoke_one(session, 2), 0);
+	CHECK_EQ(lease_state(session, 1), BAR_LEASE_STATE_REVOKING);
+	CHECK_EQ(pthread_join(revoker, NULL), 0);
+	CHECK_EQ(revoke_result, ETIMEDOUT);
+	CHECK(revoke_took >= 900000000);
+	let_go();
+	CHECK_EQ(lease_revoke(session, ids, 2, NULL), 0);
 }
 
 TEST(closing_a_session_does_not_wait_for_ever_for_a_page_fault)

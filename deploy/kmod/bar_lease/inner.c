@@ -233,6 +233,21 @@ void bar_lease_unimport(struct bar_lease *lease)
 }
 
 /**
+ * bar_lease_let_go - a revoked lease needs vfio-pci's DMABUF no more
+ * @lease: the lease
+ *
+ * A P2P lease goes on using its reservation, until its own DMABUF is released.
+ */
+void bar_lease_let_go(struct bar_lease *lease)
+{
+	if (lease->flags & BAR_LEASE_EXPORT_P2P)
+		return;
+
+	kref_get(&lease->kref);
+	bar_device_queue_drop(lease->device, lease);
+}
+
+/**
  * bar_lease_drop_inner - let go of vfio-pci's DMABUF
  * @lease: a revoked lease; the queue's reference is put
  *

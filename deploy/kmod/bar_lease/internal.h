@@ -4,6 +4,7 @@
 
 #include <linux/atomic.h>
 #include <linux/bar_lease.h>
+#include <linux/dma-direction.h>
 #include <linux/jiffies.h>
 #include <linux/kref.h>
 #include <linux/list.h>
@@ -19,6 +20,7 @@
 struct dma_buf;
 struct dma_buf_attachment;
 struct file;
+struct sg_table;
 
 /*
  * Ranges of one lease. A fault, a suspend and a revoke look at each of them, so
@@ -72,8 +74,6 @@ struct bar_device {
 /**
  * struct bar_session - an open of /dev/bar_lease
  * @kref: held by the file and by each lease, for its counters
- * @revoke_lock: serialises revokes, so that a second REVOKE of a lease can't
- *	return before the first has ended every access; outside @lock
  * @lock: protects @leases and the two sums; no user memory is touched under it
  * @leases: struct bar_lease by id; one reference to the lease's DMABUF each
  * @nr_leases: entries in @leases, not counting reserved ones
@@ -83,7 +83,6 @@ struct bar_device {
  */
 struct bar_session {
 	struct kref kref;
-	struct mutex revoke_lock; /* one revoke at a time */
 	struct mutex lock; /* table and sums */
 	struct xarray leases;
 	u32 nr_leases;
@@ -96,12 +95,14 @@ struct bar_session {
 	atomic64_t faults;
 	atomic64_t huge_faults;
 	atomic64_t unmaps;
+	atomic64_t importers;
+	atomic64_t importer_maps;
 };
 
 /**
  * struct bar_extent - one range of a lease
  * @lease: whose
- * @node: in a revoke's list of extents, under the session's revoke_lock
+ * @node: in the list of extents of the revoke that marked the lease
  * @start: in the device's address space
  * @length: bytes
  * @pfn: its first page frame
@@ -121,22 +122,25 @@ struct bar_extent {
  * @device: its device, a reference
  * @outer: the DMABUF that clients map. The session's table holds the
  *	reference; without one, a lease must not follow this pointer
- * @revoke_node: in a revoke's list of leases, under the session's revoke_lock
  * @drop_node: in the device's drops
  * @id: name in the session
  * @bar: base address register
  * @flags: BAR_LEASE_EXPORT_*
  * @memory_type: BAR_LEASE_MEMORY_*, which the entries really have
  * @verified: @inner was seen to back these very bus addresses
- * @dropping: @inner has been handed to the device's drops; under revoke_lock
- * @confirmed: its last revoke saw every insertion end before it unmapped; under
- *	revoke_lock
  * @vmas: VMAs that map it
- * @lock: protects @revoked, @inserting and @inner
- * @revoked: no page table entry may be inserted any more; never cleared
+ * @invalidate_work: tells importers that it is revoked; holds @outer
+ * @lock: protects @revoked to @inner
+ * @revoked: no page table entry may be inserted, and nothing mapped for DMA, any
+ *	more; never cleared
+ * @unmapped: the revoke that set @revoked has unmapped the ranges since
  * @inserting: page faults between their look at @revoked and the end of their
  *	insertion
- * @inner: vfio-pci's DMABUF, a reference; NULL once dropped
+ * @maps: mappings for DMA by importers, there or being made
+ * @await_fences: importers had mappings when it was marked; their devices' last
+ *	accesses may have fences
+ * @inner: vfio-pci's DMABUF, a reference; NULL once dropped: soon after the
+ *	revoke, or when @outer has been released if that shares its reservation
  * @attach: our attachment to @inner, NULL once dropped; under inner->resv
  * @live: @inner was reachable when last asked and hasn't been invalidated
  *	since; under inner->resv
@@ -149,20 +153,22 @@ struct bar_lease {
 	struct bar_session *session;
 	struct bar_device *device;
 	struct dma_buf *outer;
-	struct list_head revoke_node;
 	struct llist_node drop_node;
 	u64 id;
 	u32 bar;
 	u32 flags;
 	u32 memory_type;
 	bool verified;
-	bool dropping;
-	bool confirmed;
 	atomic_t vmas;
 
-	spinlock_t lock; /* revoked, inserting, inner */
+	struct work_struct invalidate_work;
+
+	spinlock_t lock; /* all up to inner */
 	bool revoked;
+	bool unmapped;
+	bool await_fences;
 	unsigned int inserting;
+	unsigned int maps;
 	struct dma_buf *inner;
 
 	struct dma_buf_attachment *attach;
@@ -202,7 +208,9 @@ bool bar_lease_begin_insert(struct bar_lease *lease);
 void bar_lease_end_insert(struct bar_lease *lease, u64 start, u64 length);
 bool bar_lease_is_live(struct bar_lease *lease);
 bool bar_lease_mark_revoked(struct bar_lease *lease);
-bool bar_lease_wait_idle(struct bar_lease *lease, unsigned long deadline);
+void bar_lease_set_unmapped(struct bar_lease *lease);
+bool bar_lease_wait_ended(struct bar_lease *lease, unsigned long deadline);
+void bar_lease_wake_revokers(void);
 
 /* inner.c */
 int bar_lease_import(struct bar_lease *lease, int fd);
@@ -210,6 +218,7 @@ void bar_lease_unimport(struct bar_lease *lease);
 struct dma_buf *bar_lease_get_inner(struct bar_lease *lease);
 int bar_lease_probe(struct bar_lease *lease);
 u32 bar_lease_state(struct bar_lease *lease);
+void bar_lease_let_go(struct bar_lease *lease);
 void bar_lease_drop_inner(struct bar_lease *lease);
 
 /* outer.c */
@@ -224,6 +233,19 @@ u32 bar_memory_types(void);
 pgprot_t bar_memory_page_prot(u32 type, pgprot_t prot);
 vm_fault_t bar_memory_insert(u32 type, struct vm_area_struct *vma, unsigned long address,
 			     unsigned long pfn);
+
+/* p2p.c */
+int bar_p2p_attach(struct dma_buf *outer, struct dma_buf_attachment *attach);
+void bar_p2p_detach(struct dma_buf *outer, struct dma_buf_attachment *attach);
+struct sg_table *bar_p2p_map(struct dma_buf_attachment *attach, enum dma_data_direction direction);
+void bar_p2p_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
+		   enum dma_data_direction direction);
+void bar_p2p_init_lease(struct bar_lease *lease);
+void bar_p2p_revoke(struct bar_lease *lease);
+bool bar_p2p_is_mapped(struct bar_lease *lease);
+bool bar_p2p_wait_fences(struct bar_lease *lease, unsigned long deadline);
+int bar_p2p_init(void);
+void bar_p2p_exit(void);
 
 /* device.c */
 struct bar_device *bar_device_get(struct pci_dev *pdev);

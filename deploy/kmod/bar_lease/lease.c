@@ -15,8 +15,8 @@
 
 #define BAR_PCI_DRIVER "vfio-pci"
 
-/* Woken when a lease that is marked revoked has no insertion under way any more. */
-static DECLARE_WAIT_QUEUE_HEAD(bar_lease_idle_wq);
+/* Woken when something ends that the revoke of a lease waits for. */
+static DECLARE_WAIT_QUEUE_HEAD(bar_lease_ended_wq);
 
 static void bar_lease_release(struct kref *kref)
 {
@@ -153,7 +153,7 @@ struct bar_lease *bar_lease_create(struct bar_session *session,
 	lease->nr_extents = request->nr_ranges;
 	kref_init(&lease->kref);
 	spin_lock_init(&lease->lock);
-	INIT_LIST_HEAD(&lease->revoke_node);
+	bar_p2p_init_lease(lease);
 	lease->id = request->lease_id;
 	lease->bar = request->bar;
 	lease->flags = request->flags;
@@ -210,9 +210,14 @@ void bar_lease_discard(struct bar_lease *lease)
 	lease->revoked = true;
 	spin_unlock(&lease->lock);
 
-	kref_get(&lease->kref);
-	bar_device_queue_drop(lease->device, lease);
+	bar_lease_let_go(lease);
 	dma_buf_put(outer);
+}
+
+/* Has a lease that waits in bar_lease_wait_ended() looked at again. */
+void bar_lease_wake_revokers(void)
+{
+	wake_up_all(&bar_lease_ended_wq);
 }
 
 /**
@@ -255,16 +260,18 @@ void bar_lease_end_insert(struct bar_lease *lease, u64 start, u64 length)
 		return;
 
 	/*
-	 * Marked meanwhile. A revoke waits for us before it unmaps, but not for
-	 * ever: if it has given up, this is what takes the entry away again.
+	 * Marked meanwhile: the revoke may have unmapped too early for us. So
+	 * this takes the entry away again, and has pushed out what was written
+	 * through it before the revoke can see that we are done.
 	 */
 	bar_device_unmap(lease->device, start, length);
+	bar_device_flush_writes(lease->device);
 
 	spin_lock(&lease->lock);
 	wake = !--lease->inserting;
 	spin_unlock(&lease->lock);
 	if (wake)
-		wake_up_all(&bar_lease_idle_wq);
+		bar_lease_wake_revokers();
 }
 
 bool bar_lease_is_live(struct bar_lease *lease)
@@ -273,11 +280,11 @@ bool bar_lease_is_live(struct bar_lease *lease)
 }
 
 /**
- * bar_lease_mark_revoked - let no further page fault insert anything
+ * bar_lease_mark_revoked - let nobody insert or map anything any more
  * @lease: a published lease
  *
- * Returns false when it was marked already. Insertions that are under way are
- * bar_lease_wait_idle()'s subject.
+ * Returns false when it was marked already. Otherwise the caller has to unmap
+ * the lease and say so with bar_lease_set_unmapped().
  */
 bool bar_lease_mark_revoked(struct bar_lease *lease)
 {
@@ -295,26 +302,39 @@ bool bar_lease_mark_revoked(struct bar_lease *lease)
 	return was_live;
 }
 
-static bool bar_lease_is_idle(struct bar_lease *lease)
+/**
+ * bar_lease_set_unmapped - whoever marked a lease has unmapped it
+ * @lease: the lease
+ *
+ * Posted writes have been flushed as well. bar_lease_wake_revokers() has to follow.
+ */
+void bar_lease_set_unmapped(struct bar_lease *lease)
 {
-	bool idle;
+	spin_lock(&lease->lock);
+	lease->unmapped = true;
+	spin_unlock(&lease->lock);
+}
+
+static bool bar_lease_has_ended(struct bar_lease *lease)
+{
+	bool ended;
 
 	spin_lock(&lease->lock);
-	idle = !lease->inserting;
+	ended = lease->unmapped && !lease->inserting && !lease->maps;
 	spin_unlock(&lease->lock);
-	return idle;
+	return ended;
 }
 
 /**
- * bar_lease_wait_idle - wait until no page fault is inserting
- * @lease: a lease that is marked revoked
+ * bar_lease_wait_ended - wait until no access can be made through a lease
+ * @lease: a lease that is marked revoked, by the caller or somebody else
  * @deadline: until when, in jiffies
  *
  * Returns whether it came to that.
  */
-bool bar_lease_wait_idle(struct bar_lease *lease, unsigned long deadline)
+bool bar_lease_wait_ended(struct bar_lease *lease, unsigned long deadline)
 {
 	long left = max(0L, (long)(deadline - jiffies));
 
-	return wait_event_timeout(bar_lease_idle_wq, bar_lease_is_idle(lease), left);
+	return wait_event_timeout(bar_lease_ended_wq, bar_lease_has_ended(lease), left);
 }

@@ -121,12 +121,18 @@ static int __init bar_lease_init(void)
 	if (ret)
 		return ret;
 
-	ret = misc_register(&bar_lease_misc);
+	ret = bar_p2p_init();
 	if (ret)
 		goto err_device;
 
+	ret = misc_register(&bar_lease_misc);
+	if (ret)
+		goto err_p2p;
+
 	return 0;
 
+err_p2p:
+	bar_p2p_exit();
 err_device:
 	bar_device_exit();
 	return ret;
@@ -135,6 +141,7 @@ err_device:
 static void __exit bar_lease_exit(void)
 {
 	misc_deregister(&bar_lease_misc);
+	bar_p2p_exit();
 	bar_device_exit();
 }
 

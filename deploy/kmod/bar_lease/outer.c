@@ -9,32 +9,18 @@
 
 #include "internal.h"
 
-/*
- * A P2P importer would need unmapping of its own; these leases are for CPUs.
- * With this refused, the reservation of @outer guards nothing: what a client
- * does to it (fences, poll) can't hold up VFIO or a revoke.
- */
-static int bar_lease_attach(struct dma_buf *outer, struct dma_buf_attachment *attach)
-{
-	return -EOPNOTSUPP;
-}
-
-/* Never called without an attachment, but a DMABUF can't be made without them. */
-static struct sg_table *bar_lease_map_dma_buf(struct dma_buf_attachment *attach,
-					      enum dma_data_direction direction)
-{
-	return ERR_PTR(-EOPNOTSUPP);
-}
-
-static void bar_lease_unmap_dma_buf(struct dma_buf_attachment *attach, struct sg_table *sgt,
-				    enum dma_data_direction direction)
-{
-}
-
 static void bar_lease_outer_release(struct dma_buf *outer)
 {
-	/* No VMA is left: each holds the file. The device, and its anchor, may go. */
-	bar_lease_put(outer->priv);
+	struct bar_lease *lease = outer->priv;
+
+	/*
+	 * No VMA and no attachment is left: each holds the file. The device, and
+	 * its anchor, may go; @inner as well, if its reservation was ours.
+	 */
+	if (lease->flags & BAR_LEASE_EXPORT_P2P)
+		bar_device_queue_drop(lease->device, lease);
+	else
+		bar_lease_put(lease);
 }
 
 static void bar_lease_vma_open(struct vm_area_struct *vma)
@@ -133,9 +119,10 @@ static int bar_lease_mmap(struct dma_buf *outer, struct vm_area_struct *vma)
 }
 
 static const struct dma_buf_ops bar_lease_dmabuf_ops = {
-	.attach = bar_lease_attach,
-	.map_dma_buf = bar_lease_map_dma_buf,
-	.unmap_dma_buf = bar_lease_unmap_dma_buf,
+	.attach = bar_p2p_attach,
+	.detach = bar_p2p_detach,
+	.map_dma_buf = bar_p2p_map,
+	.unmap_dma_buf = bar_p2p_unmap,
 	.release = bar_lease_outer_release,
 	.mmap = bar_lease_mmap,
 };
@@ -156,6 +143,8 @@ int bar_lease_export_outer(struct bar_lease *lease)
 	exp_info.size = lease->size;
 	exp_info.flags = lease->flags & BAR_LEASE_EXPORT_READ_ONLY ? O_RDONLY : O_RDWR;
 	exp_info.priv = lease;
+	if (lease->flags & BAR_LEASE_EXPORT_P2P)
+		exp_info.resv = lease->inner->resv;
 
 	outer = dma_buf_export(&exp_info);
 	if (IS_ERR(outer))

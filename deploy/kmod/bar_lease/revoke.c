@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Ending leases: mark all, wait for insertions under way, unmap, flush.
+ * Ending leases: mark all, unmap, flush, then wait for what was under way.
  *
- * Neither VFIO's locks nor the reservation of any DMABUF are taken on the way,
- * so a device that hangs in a reset doesn't hold up a revoke.
+ * No lock is held while waiting, and none of VFIO's and no DMABUF's reservation
+ * is taken on the way: neither another lease's trouble nor a device that hangs
+ * in a reset holds up a revoke.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -13,26 +14,27 @@
 #include <linux/list_sort.h>
 #include <linux/minmax.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include "internal.h"
 
 /**
- * struct bar_revocation - what one revoke works on; under the session's revoke_lock
- * @leases: the leases, all marked revoked
- * @extents: their extents
+ * struct bar_revocation - what one revoke works on
+ * @extents: those of the leases that this very call marked; nobody else has
+ *	them on a list, because a lease is marked once
+ * @nr_revoked: how many leases that are
+ * @leases: the leases to be confirmed, whoever marked them; a reference to each
+ *	one's DMABUF
+ * @nr_leases: entries in @leases
  */
 struct bar_revocation {
-	struct list_head leases;
 	struct list_head extents;
+	u32 nr_revoked;
+	struct bar_lease **leases;
+	u32 nr_leases;
 };
-
-static void bar_revocation_init(struct bar_revocation *revocation)
-{
-	INIT_LIST_HEAD(&revocation->leases);
-	INIT_LIST_HEAD(&revocation->extents);
-}
 
 static int bar_extent_compare(void *unused, const struct list_head *a, const struct list_head *b)
 {
@@ -47,32 +49,29 @@ static int bar_extent_compare(void *unused, const struct list_head *a, const str
 	return 0;
 }
 
-/* Marks a lease and takes it in. Returns whether this very call ended it. */
-static bool bar_revoke_collect(struct bar_revocation *revocation, struct bar_lease *lease)
+/* Lets no access begin any more, and takes in what is to be unmapped if nobody has yet. */
+static bool bar_revoke_mark(struct list_head *extents, struct bar_lease *lease)
 {
 	unsigned int i;
 
-	lockdep_assert_held(&lease->session->revoke_lock);
-
-	/* Named twice in one call. */
-	if (!list_empty(&lease->revoke_node))
+	if (!bar_lease_mark_revoked(lease))
 		return false;
 
-	list_add_tail(&lease->revoke_node, &revocation->leases);
+	bar_p2p_revoke(lease);
 	for (i = 0; i < lease->nr_extents; i++)
-		list_add_tail(&lease->extents[i].node, &revocation->extents);
-	return bar_lease_mark_revoked(lease);
+		list_add_tail(&lease->extents[i].node, extents);
+	return true;
 }
 
-static void bar_revoke_unmap(struct bar_session *session, struct bar_revocation *revocation)
+static void bar_revoke_unmap(struct bar_session *session, struct list_head *extents)
 {
 	struct bar_device *device = NULL;
 	u64 start = 0, end = 0;
 	struct bar_extent *extent;
 
-	list_sort(NULL, &revocation->extents, bar_extent_compare);
+	list_sort(NULL, extents, bar_extent_compare);
 
-	list_for_each_entry(extent, &revocation->extents, node) {
+	list_for_each_entry(extent, extents, node) {
 		if (extent->lease->device == device && extent->start <= end) {
 			end = max(end, extent->start + extent->length);
 			continue;
@@ -106,84 +105,111 @@ static void bar_revoke_unmap(struct bar_session *session, struct bar_revocation 
 }
 
 /*
- * Ends every access through the leases. Returns false when an insertion could
- * not be waited for. Even then all is unmapped, and what is still being
- * inserted unmaps itself: it will end, but can't be promised to have ended.
+ * Ends every access of the CPUs through leases that this call has marked, but
+ * for insertions that are under way: these take back what they inserted. Each
+ * lease is confirmed from then on that has none.
  */
-static bool bar_revoke(struct bar_session *session, struct bar_revocation *revocation)
+static void bar_revoke_end(struct bar_session *session, struct list_head *extents)
 {
-	unsigned long deadline = jiffies + BAR_REVOKE_TIMEOUT;
-	struct bar_lease *lease;
-	bool confirmed = true;
+	struct bar_extent *extent, *next;
 
-	lockdep_assert_held(&session->revoke_lock);
+	bar_revoke_unmap(session, extents);
 
-	list_for_each_entry(lease, &revocation->leases, revoke_node) {
-		lease->confirmed = bar_lease_wait_idle(lease, deadline);
-		confirmed &= lease->confirmed;
+	list_for_each_entry_safe(extent, next, extents, node) {
+		list_del_init(&extent->node);
+		bar_lease_set_unmapped(extent->lease);
 	}
+	bar_lease_wake_revokers();
+}
 
-	bar_revoke_unmap(session, revocation);
+/* Takes a confirmed lease out of the table, if nobody has yet: its id is free. */
+static void bar_revoke_retire(struct bar_session *session, struct bar_lease *lease)
+{
+	bool ours;
+
+	mutex_lock(&session->lock);
+	ours = xa_load(&session->leases, lease->id) == lease;
+	if (ours) {
+		xa_erase(&session->leases, lease->id);
+		session->nr_leases--;
+		session->nr_ranges -= lease->nr_extents;
+	}
+	mutex_unlock(&session->lock);
+	if (!ours)
+		return;
 
 	/*
 	 * Only now: until its mappings are gone, VFIO has to be able to tell us
 	 * that it takes the device away.
 	 */
-	list_for_each_entry(lease, &revocation->leases, revoke_node) {
-		if (lease->dropping)
-			continue;
-		lease->dropping = true;
-		kref_get(&lease->kref);
-		bar_device_queue_drop(lease->device, lease);
+	bar_lease_let_go(lease);
+	/* The table's reference; may free the lease. */
+	dma_buf_put(lease->outer);
+}
+
+/* Has every access ended, of CPUs and of other devices? Waits for it until @deadline. */
+static bool bar_revoke_wait(struct bar_lease *lease, unsigned long deadline)
+{
+	return bar_lease_wait_ended(lease, deadline) && bar_p2p_wait_fences(lease, deadline);
+}
+
+/*
+ * Retires what is confirmed, at once where it is and until @deadline where it
+ * takes time. Returns whether all of it was.
+ */
+static bool bar_revoke_confirm(struct bar_session *session, struct bar_revocation *revocation)
+{
+	unsigned long deadline = jiffies + BAR_REVOKE_TIMEOUT;
+	struct bar_lease *lease;
+	u32 i, nr_stuck = 0;
+	bool confirmed = true;
+
+	for (i = 0; i < revocation->nr_leases; i++) {
+		lease = revocation->leases[i];
+		if (bar_revoke_wait(lease, jiffies)) {
+			bar_revoke_retire(session, lease);
+			dma_buf_put(lease->outer);
+		} else {
+			revocation->leases[nr_stuck++] = lease;
+		}
+		cond_resched();
+	}
+
+	for (i = 0; i < nr_stuck; i++) {
+		lease = revocation->leases[i];
+		if (bar_revoke_wait(lease, deadline))
+			bar_revoke_retire(session, lease);
+		else
+			confirmed = false;
+		dma_buf_put(lease->outer);
 	}
 	return confirmed;
 }
 
-/* Takes the leases that are confirmed, or all with @force, out of the table: their ids are free. */
-static void bar_revoke_retire(struct bar_session *session, struct bar_revocation *revocation,
-			      bool force)
-{
-	struct bar_lease *lease, *next;
-
-	list_for_each_entry_safe(lease, next, &revocation->leases, revoke_node) {
-		list_del_init(&lease->revoke_node);
-		if (!force && !lease->confirmed)
-			continue;
-
-		mutex_lock(&session->lock);
-		xa_erase(&session->leases, lease->id);
-		session->nr_leases--;
-		session->nr_ranges -= lease->nr_extents;
-		mutex_unlock(&session->lock);
-		/* The table's reference; may free the lease, and its extents with it. */
-		dma_buf_put(lease->outer);
-		cond_resched();
-	}
-}
-
-static u32 bar_revoke_collect_ids(struct bar_session *session, struct bar_revocation *revocation,
-				  const u64 *ids, u32 nr_ids)
+static void bar_revoke_collect(struct bar_session *session, struct bar_revocation *revocation,
+			       const u64 *ids, u32 nr_ids)
 {
 	struct bar_lease *lease;
-	u32 i, nr_revoked = 0;
+	u32 i;
 
 	mutex_lock(&session->lock);
 	for (i = 0; i < nr_ids; i++) {
 		lease = xa_load(&session->leases, ids[i]);
-		if (lease && bar_revoke_collect(revocation, lease))
-			nr_revoked++;
+		if (lease) {
+			if (bar_revoke_mark(&revocation->extents, lease))
+				revocation->nr_revoked++;
+			get_dma_buf(lease->outer);
+			revocation->leases[revocation->nr_leases++] = lease;
+		}
 		cond_resched();
 	}
 	mutex_unlock(&session->lock);
-
-	return nr_revoked;
 }
 
 long bar_session_revoke(struct bar_session *session, void __user *arg)
 {
 	struct bar_lease_revoke request;
-	struct bar_revocation revocation;
-	bool confirmed;
+	struct bar_revocation revocation = {};
 	u64 *ids;
 	int ret;
 
@@ -197,30 +223,56 @@ long bar_session_revoke(struct bar_session *session, void __user *arg)
 	if (IS_ERR(ids))
 		return PTR_ERR(ids);
 
+	INIT_LIST_HEAD(&revocation.extents);
+	revocation.leases = kvmalloc_objs(*revocation.leases, request.nr_ids, GFP_KERNEL_ACCOUNT);
+	if (!revocation.leases) {
+		ret = -ENOMEM;
+		goto out_free_ids;
+	}
+
 	/* An EFAULT must mean that nothing was revoked: find out first. */
 	request.nr_revoked = 0;
 	ret = bar_request_return(arg, &request, sizeof(request));
 	if (ret)
-		goto out_free_ids;
+		goto out_free_leases;
 
-	bar_revocation_init(&revocation);
-	mutex_lock(&session->revoke_lock);
-	request.nr_revoked = bar_revoke_collect_ids(session, &revocation, ids, request.nr_ids);
+	bar_revoke_collect(session, &revocation, ids, request.nr_ids);
 	atomic64_inc(&session->revoke_calls);
-	atomic64_add(request.nr_revoked, &session->leases_revoked);
+	atomic64_add(revocation.nr_revoked, &session->leases_revoked);
 
-	confirmed = bar_revoke(session, &revocation);
-	bar_revoke_retire(session, &revocation, false);
-	mutex_unlock(&session->revoke_lock);
+	bar_revoke_end(session, &revocation.extents);
+	ret = bar_revoke_confirm(session, &revocation) ? 0 : -ETIMEDOUT;
 
-	ret = confirmed ? 0 : -ETIMEDOUT;
 	/* Could be written a moment ago; a caller who unmaps it meanwhile won't know. */
+	request.nr_revoked = revocation.nr_revoked;
 	if (bar_request_return(arg, &request, sizeof(request)))
 		pr_debug("nr_revoked could not be reported\n");
 
+out_free_leases:
+	kvfree(revocation.leases);
 out_free_ids:
 	kvfree(ids);
 	return ret;
+}
+
+/*
+ * There is nobody who could ask again. So importers are waited for without end,
+ * as VFIO does when its device is closed: an address in another device's hands
+ * is an access. A page fault ends what it inserted by itself, and fences are no
+ * more than a word about a device whose mappings are gone.
+ */
+static void bar_revoke_wait_close(struct bar_lease *lease, unsigned long deadline)
+{
+	while (!bar_lease_wait_ended(lease, deadline)) {
+		if (!bar_p2p_is_mapped(lease)) {
+			pr_warn_ratelimited("closed a session during a page fault\n");
+			return;
+		}
+		pr_warn_ratelimited("closing a session waits for another device's driver\n");
+		deadline = jiffies + BAR_REVOKE_TIMEOUT;
+	}
+	if (!bar_p2p_wait_fences(lease, deadline))
+		pr_warn_ratelimited("closed a session with fences on a lease\n");
 }
 
 /**
@@ -229,21 +281,23 @@ out_free_ids:
  */
 void bar_session_revoke_all(struct bar_session *session)
 {
-	struct bar_revocation revocation;
+	unsigned long deadline;
 	struct bar_lease *lease;
+	LIST_HEAD(extents);
 	unsigned long id;
 
-	bar_revocation_init(&revocation);
-	mutex_lock(&session->revoke_lock);
 	mutex_lock(&session->lock);
 	xa_for_each(&session->leases, id, lease) {
-		bar_revoke_collect(&revocation, lease);
+		bar_revoke_mark(&extents, lease);
 		cond_resched();
 	}
 	mutex_unlock(&session->lock);
+	bar_revoke_end(session, &extents);
 
-	if (!bar_revoke(session, &revocation))
-		pr_warn_ratelimited("closed a session while a page fault was still ending\n");
-	bar_revoke_retire(session, &revocation, true);
-	mutex_unlock(&session->revoke_lock);
+	deadline = jiffies + BAR_REVOKE_TIMEOUT;
+	xa_for_each(&session->leases, id, lease) {
+		bar_revoke_wait_close(lease, deadline);
+		bar_revoke_retire(session, lease);
+		cond_resched();
+	}
 }

@@ -19,7 +19,6 @@ struct bar_session *bar_session_create(void)
 		return ERR_PTR(-ENOMEM);
 
 	kref_init(&session->kref);
-	mutex_init(&session->revoke_lock);
 	mutex_init(&session->lock);
 	xa_init(&session->leases);
 	return session;
@@ -118,6 +117,8 @@ long bar_session_get_info(struct bar_session *session, void __user *arg)
 	info.faults = atomic64_read(&session->faults);
 	info.huge_faults = atomic64_read(&session->huge_faults);
 	info.unmaps = atomic64_read(&session->unmaps);
+	info.importers = atomic64_read(&session->importers);
+	info.importer_maps = atomic64_read(&session->importer_maps);
 
 	return bar_request_return(arg, &info, sizeof(info));
 }
@@ -157,7 +158,11 @@ static void bar_session_publish(struct bar_session *session, struct bar_lease *l
 
 static int bar_export_check(const struct bar_lease_export *request)
 {
-	if (request->flags & ~BAR_LEASE_EXPORT_READ_ONLY || request->reserved)
+	if (request->flags & ~(BAR_LEASE_EXPORT_READ_ONLY | BAR_LEASE_EXPORT_P2P) ||
+	    request->reserved)
+		return -EINVAL;
+	if (request->flags & BAR_LEASE_EXPORT_P2P &&
+	    (request->flags & BAR_LEASE_EXPORT_READ_ONLY || request->nr_ranges != 1))
 		return -EINVAL;
 	if (request->bar >= PCI_STD_NUM_BARS)
 		return -EINVAL;
