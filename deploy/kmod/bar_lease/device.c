@@ -145,6 +145,9 @@ void bar_device_flush_writes(struct bar_device *device)
 {
 	u16 vendor;
 
+	if (READ_ONCE(device->combines))
+		bar_memory_drain();
+
 	pci_read_config_word(device->pdev, PCI_VENDOR_ID, &vendor);
 }
 

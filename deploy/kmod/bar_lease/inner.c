@@ -34,6 +34,8 @@ static void bar_lease_invalidate_mappings(struct dma_buf_attachment *attach)
 		bar_device_unmap(lease->device, lease->extents[i].start, lease->extents[i].length);
 		atomic64_inc(&lease->session->unmaps);
 	}
+	if (lease->memory_type == BAR_LEASE_MEMORY_WRITE_COMBINING)
+		bar_memory_drain();
 }
 
 static const struct dma_buf_attach_ops bar_lease_attach_ops = {

@@ -57,6 +57,7 @@ struct sg_table;
  *	every lease's DMABUF file uses it as its own f_mapping, so that one
  *	unmapping reaches every VMA over a range, whoever holds it
  * @live_leases: leases, of all sessions, that are not marked revoked
+ * @combines: it has had leases whose writes are combined; never cleared
  * @drops: leases whose vfio-pci DMABUF is to be let go of
  * @drop_work: does that; letting go takes VFIO's memory_lock, which a reset can
  *	hold for long, and no caller of REVOKE should wait for it
@@ -67,6 +68,7 @@ struct bar_device {
 	struct pci_dev *pdev;
 	struct file *anchor;
 	atomic_t live_leases;
+	bool combines;
 	struct llist_head drops;
 	struct work_struct drop_work;
 };
@@ -233,6 +235,7 @@ u32 bar_memory_types(void);
 pgprot_t bar_memory_page_prot(u32 type, pgprot_t prot);
 vm_fault_t bar_memory_insert(u32 type, struct vm_area_struct *vma, unsigned long address,
 			     unsigned long pfn);
+void bar_memory_drain(void);
 
 /* p2p.c */
 int bar_p2p_attach(struct dma_buf *outer, struct dma_buf_attachment *attach);

@@ -169,6 +169,9 @@ struct bar_lease *bar_lease_create(struct bar_session *session,
 		goto err_free_lease;
 	}
 
+	if (lease->memory_type == BAR_LEASE_MEMORY_WRITE_COMBINING)
+		WRITE_ONCE(lease->device->combines, true);
+
 	kref_get(&session->kref);
 	lease->session = session;
 

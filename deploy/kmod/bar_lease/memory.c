@@ -2,6 +2,7 @@
 /* Memory types: which there are, and page table entries that have them. */
 #include <linux/mm.h>
 #include <linux/pgtable.h>
+#include <linux/smp.h>
 
 #include "internal.h"
 
@@ -113,4 +114,21 @@ vm_fault_t bar_memory_insert(u32 type, struct vm_area_struct *vma, unsigned long
 	if (type == BAR_LEASE_MEMORY_WRITE_COMBINING)
 		return bar_insert_write_combining(vma, address, pfn);
 	return vmf_insert_pfn(vma, address, pfn);
+}
+
+static void bar_memory_drain_this(void *unused)
+{
+	/* For nothing that comes behind: it empties the write-combining buffers. */
+	wmb();
+}
+
+/**
+ * bar_memory_drain - have every processor write out what it has combined
+ *
+ * Unmapping alone may not: some processors flush each other's TLBs without an
+ * interrupt, which is what would empty their buffers otherwise. May sleep.
+ */
+void bar_memory_drain(void)
+{
+	on_each_cpu(bar_memory_drain_this, NULL, 1);
 }
