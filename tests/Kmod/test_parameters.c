@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The module's parameters: their bounds, and what they change. */
+#define _GNU_SOURCE
+#include "check.h"
+#include "module.h"
+#include "vfio.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PARAMETERS "/sys/module/bar_lease/parameters/"
+
+static unsigned int parameter(const char *name)
+{
+	char path[128];
+	unsigned int value;
+	FILE *file;
+
+	snprintf(path, sizeof(path), PARAMETERS "%s", name);
+	file = fopen(path, "re");
+	CHECK(file);
+	CHECK_EQ(fscanf(file, "%u", &value), 1);
+	CHECK_EQ(fclose(file), 0);
+	return value;
+}
+
+/* What cases before have left may need a moment to end. */
+static void unload(void)
+{
+	for (int tries = 0; module_unload("bar_lease"); tries++) {
+		CHECK_EQ(errno, EWOULDBLOCK);
+		CHECK(tries < 500);
+		usleep(10000);
+	}
+}
+
+static void use_few_mappings(void *unused)
+{
+	struct vfio vfio;
+	int lease;
+
+	(void)unused;
+	CHECK_EQ(parameter("max_mappings"), 3);
+	vfio_open_ivshmem(&vfio);
+	lease = lease_export(session_open(), &vfio, 1, 0, 4, 0);
+	lease_map(lease, 4, PROT_READ);
+	lease_map(lease, 4, PROT_READ);
+	void *third = (void *)lease_map(lease, 4, PROT_READ);
+
+	CHECK_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, lease, 0), ENOMEM);
+	CHECK_ERRNO(mprotect((char *)third + PAGE, PAGE, PROT_NONE), ENOMEM);
+	CHECK_OK(munmap(third, 4 * PAGE));
+	lease_map(lease, 4, PROT_READ);
+}
+
+TEST(parameters_have_documented_defaults_and_stay_as_they_are)
+{
+	static const char *const names[] = { "max_mappings", "revoke_timeout_ms" };
+	struct stat status;
+	char path[128];
+
+	CHECK_EQ(parameter("max_mappings"), 1024);
+	CHECK_EQ(parameter("revoke_timeout_ms"), 1000);
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), PARAMETERS "%s", names[i]);
+		CHECK_OK(stat(path, &status));
+		CHECK_EQ(status.st_mode & 0777, 0444);
+	}
+}
+
+TEST(the_module_does_not_load_with_a_parameter_out_of_bounds)
+{
+	static const char *const wrong[] = {
+		"max_mappings=0",	   "max_mappings=65537",  "max_mappings=-1",
+		"max_mappings=many",	   "max_mappings=",	  "revoke_timeout_ms=9",
+		"revoke_timeout_ms=60001", "revoke_timeout_ms=0",
+	};
+	static const char *const right[] = {
+		"max_mappings=1",
+		"max_mappings=65536",
+		"revoke_timeout_ms=10",
+		"revoke_timeout_ms=60000",
+	};
+
+	unload();
+	for (unsigned int i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		CHECK_ERRNO(module_load("BAR_LEASE_KO", wrong[i]), EINVAL);
+	for (unsigned int i = 0; i < sizeof(right) / sizeof(*right); i++) {
+		CHECK_OK(module_load("BAR_LEASE_KO", right[i]));
+		unload();
+	}
+	CHECK_OK(module_load("BAR_LEASE_KO", ""));
+}
+
+TEST(max_mappings_bounds_the_mappings_of_a_lease)
+{
+	unload();
+	CHECK_OK(module_load("BAR_LEASE_KO", "max_mappings=3"));
+	int result = in_child(use_few_mappings, NULL);
+
+	unload();
+	CHECK_OK(module_load("BAR_LEASE_KO", ""));
+	CHECK_EQ(result, 0);
+}
