@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What REVOKE costs its caller, and those whose leases go on, of 2,000 leases in several processes.
+ */
+#define _GNU_SOURCE
+#include "check.h"
+#include "vfio.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	LEASES = 2000,
+	HOLDERS = 4,
+};
+
+static struct vfio vfio;
+static int session;
+static int leases[LEASES];
+
+/* Written by the holders, read by the one who asked them. */
+struct result {
+	uint64_t survivors;
+	uint64_t dead;
+	uint64_t total_ns;
+	uint64_t worst_ns;
+};
+
+static struct holder {
+	pid_t process;
+	int commands[2], answers[2];
+} holders[HOLDERS];
+
+static void touch(volatile uint32_t **memory, uint32_t count, struct result *result)
+{
+	uint32_t value;
+
+	memset(result, 0, sizeof(*result));
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t start = now_ns(), took;
+		bool alive = peek(memory[i], &value);
+
+		took = now_ns() - start;
+		if (!alive) {
+			result->dead++;
+			continue;
+		}
+		result->survivors++;
+		result->total_ns += took;
+		if (took > result->worst_ns)
+			result->worst_ns = took;
+	}
+}
+
+/* Maps every HOLDERS-th lease and touches them all, whenever told to. */
+static void hold(struct holder *holder, uint32_t first)
+{
+	static volatile uint32_t *memory[LEASES];
+	struct result result;
+	uint32_t count = 0;
+	char command;
+
+	CHECK_OK(close(holder->commands[1]));
+	for (uint32_t i = first; i < LEASES; i += HOLDERS)
+		memory[count++] = lease_map(leases[i], 1, PROT_READ);
+	while (read(holder->commands[0], &command, 1) == 1) {
+		touch(memory, count, &result);
+		CHECK_EQ(write(holder->answers[1], &result, sizeof(result)), sizeof(result));
+	}
+	_exit(0);
+}
+
+static void holders_start(void)
+{
+	for (uint32_t i = 0; i < HOLDERS; i++) {
+		CHECK_OK(pipe(holders[i].commands));
+		CHECK_OK(pipe(holders[i].answers));
+		holders[i].process = CHECK_OK(fork());
+		if (!holders[i].process) {
+			for (uint32_t j = 0; j < i; j++)
+				CHECK_OK(close(holders[j].commands[1]));
+			hold(&holders[i], i);
+		}
+		CHECK_OK(close(holders[i].commands[0]));
+		CHECK_OK(close(holders[i].answers[1]));
+	}
+}
+
+static void holders_end(void)
+{
+	for (int i = 0; i < HOLDERS; i++) {
+		int status;
+
+		CHECK_OK(close(holders[i].commands[1]));
+		CHECK_OK(close(holders[i].answers[0]));
+		CHECK_EQ(waitpid(holders[i].process, &status, 0), holders[i].process);
+		CHECK_EQ(status, 0);
+	}
+}
+
+/* Has every holder touch what it has, one after the other. */
+static struct result holders_touch(void)
+{
+	struct result sum = { 0 }, result;
+
+	for (int i = 0; i < HOLDERS; i++) {
+		CHECK_EQ(write(holders[i].commands[1], "t", 1), 1);
+		CHECK_EQ(read(holders[i].answers[0], &result, sizeof(result)), sizeof(result));
+		sum.survivors += result.survivors;
+		sum.dead += result.dead;
+		sum.total_ns += result.total_ns;
+		if (result.worst_ns > sum.worst_ns)
+			sum.worst_ns = result.worst_ns;
+	}
+	return sum;
+}
+
+static double mean_us(struct result result)
+{
+	return result.survivors ? (double)result.total_ns / 1e3 / (double)result.survivors : 0;
+}
+
+/*
+ * @count leases, of pages all over the BAR, in one call. @sharers leases have
+ * the same page; they are in different processes.
+ */
+static void measure(uint32_t count, uint32_t sharers)
+{
+	static uint64_t ids[LEASES];
+	struct bar_lease_info before, after;
+	struct result idle, paid;
+	uint32_t nr_revoked;
+	uint64_t took;
+
+	for (uint64_t i = 0; i < LEASES; i++)
+		leases[i] = lease_export(session, &vfio, i, i / sharers * 8 * sharers, 1, 0);
+	for (uint32_t i = 0; i < count; i++)
+		ids[i] = (uint64_t)i * (LEASES / count);
+	holders_start();
+	CHECK_EQ(holders_touch().survivors, LEASES);
+	idle = holders_touch();
+	before = lease_info(session);
+	CHECK_EQ(before.leases_live, LEASES);
+
+	took = now_ns();
+	CHECK_OK(lease_revoke(session, ids, count, &nr_revoked));
+	took = now_ns() - took;
+	CHECK_EQ(nr_revoked, count);
+	CHECK_EQ(lease_info(session).leases_live, LEASES - count);
+	paid = holders_touch();
+	after = lease_info(session);
+	CHECK_EQ(paid.survivors, LEASES - count);
+	CHECK_EQ(paid.dead, count);
+	/* Nobody pays who has no page in common with a lease that ended. */
+	CHECK_EQ(after.faults - before.faults,
+		 count == LEASES ? 0 : (uint64_t)count * (sharers - 1));
+	figure("REVOKE of %u of %u leases, %u to a page, in %u processes: %.0f us, %lu unmaps; "
+	       "then %lu survivors: %lu page faults, %.2f us each (%.2f before), worst %.0f us",
+	       count, LEASES, sharers, HOLDERS, (double)took / 1e3,
+	       (unsigned long)(after.unmaps - before.unmaps), (unsigned long)paid.survivors,
+	       (unsigned long)(after.faults - before.faults), mean_us(paid), mean_us(idle),
+	       (double)paid.worst_ns / 1e3);
+
+	holders_end();
+	for (int i = 0; i < LEASES; i++)
+		CHECK_OK(close(leases[i]));
+	CHECK_OK(close(session));
+	session = session_open();
+}
+
+static void prepare(void)
+{
+	struct rlimit limit;
+
+	CHECK_OK(getrlimit(RLIMIT_NOFILE, &limit));
+	limit.rlim_cur = limit.rlim_max;
+	CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+	vfio_open_ivshmem(&vfio);
+	session = session_open();
+}
+
+TEST(what_a_revoke_costs_when_every_lease_has_its_own_page)
+{
+	prepare();
+	measure(1, 1);
+	measure(10, 1);
+	measure(100, 1);
+	measure(1000, 1);
+	measure(LEASES, 1);
+}
+
+TEST(what_a_revoke_costs_when_two_leases_have_a_page)
+{
+	prepare();
+	measure(1, 2);
+	measure(10, 2);
+	measure(100, 2);
+	measure(1000, 2);
+	measure(LEASES, 2);
+}
