@@ -22,7 +22,6 @@ enum {
 	SLOTS = 8,
 	PAGES = 4,
 	WORKERS = 4,
-	SECONDS = 10,
 };
 
 /*
@@ -36,6 +35,9 @@ struct slot {
 	atomic_bool revoked;
 };
 
+/* Every other slot is huge, and those in between are write-combining. */
+static bool mixed;
+
 static struct vfio vfio;
 static int session;
 static struct slot slots[SLOTS];
@@ -45,18 +47,29 @@ static atomic_ulong hits, faults, late;
 /* Memory is on while it's held: the oracle looks at it by way of VFIO. */
 static pthread_mutex_t powered = PTHREAD_MUTEX_INITIALIZER;
 
+static uint64_t slot_pages(uint64_t id)
+{
+	return mixed && id % 2 == 0 ? HUGE / PAGE : PAGES;
+}
+
+static uint64_t slot_page(uint64_t id)
+{
+	return id * (mixed ? HUGE / PAGE : PAGES);
+}
+
 static void *work(void *argument)
 {
 	unsigned int seed = (unsigned int)(uintptr_t)argument;
 
 	while (!stop) {
-		struct slot *slot = &slots[rand_r(&seed) % SLOTS];
+		uint64_t id = (uint64_t)rand_r(&seed) % SLOTS, words = slot_pages(id) * 1024;
+		struct slot *slot = &slots[id];
 		volatile uint32_t *memory;
 
 		atomic_fetch_add(&slot->users, 1);
 		memory = slot->memory;
 		for (int i = 0; memory && i < 16; i++) {
-			volatile uint32_t *word = memory + (rand_r(&seed) % (PAGES * 1024));
+			volatile uint32_t *word = memory + (uint64_t)rand_r(&seed) % words;
 			bool was_revoked = slot->revoked;
 			uint32_t value;
 			bool done =
@@ -88,29 +101,45 @@ static void *suspend(void *unused)
 	return NULL;
 }
 
+static int slot_export(uint64_t id)
+{
+	struct export export;
+	int lease;
+
+	export_prepare(&export, &vfio, id, slot_page(id), slot_pages(id), 0);
+	if (mixed && id % 2)
+		export.request.memory_type = BAR_LEASE_MEMORY_WRITE_COMBINING;
+	lease = CHECK_OK(export_call(session, &export));
+	export_finish(&export);
+	return lease;
+}
+
 static void slot_start(uint64_t id)
 {
 	int lease;
 
 	/* EAGAIN must not come in between. */
 	pthread_mutex_lock(&powered);
-	lease = lease_export(session, &vfio, id, id * PAGES, PAGES, 0);
+	lease = slot_export(id);
 	pthread_mutex_unlock(&powered);
 	slots[id].revoked = false;
-	slots[id].memory = lease_map(lease, PAGES, PROT_READ | PROT_WRITE);
+	slots[id].memory = lease_map_aligned(lease, slot_pages(id), slot_page(id) % (HUGE / PAGE),
+					     PROT_READ | PROT_WRITE);
 	CHECK_OK(close(lease));
 }
 
 /* Nothing of what is in the slot's memory changes any more. */
 static void slot_check_still(uint64_t id)
 {
+	uint64_t words = slot_pages(id) * 1024, step = slot_pages(id) * 16 - 3;
+
 	pthread_mutex_lock(&powered);
-	for (uint64_t word = 0; word < PAGES * 1024; word += 61)
-		*vfio_word(&vfio, id * PAGES, word) = 0xdeadbeef;
+	for (uint64_t word = 0; word < words; word += step)
+		*vfio_word(&vfio, slot_page(id), word) = 0xdeadbeef;
 	/* Time for the others, who have the mapping still. */
 	usleep(300);
-	for (uint64_t word = 0; word < PAGES * 1024; word += 61)
-		CHECK_EQ(*vfio_word(&vfio, id * PAGES, word), 0xdeadbeef);
+	for (uint64_t word = 0; word < words; word += step)
+		CHECK_EQ(*vfio_word(&vfio, slot_page(id), word), 0xdeadbeef);
 	pthread_mutex_unlock(&powered);
 }
 
@@ -120,10 +149,10 @@ static void slot_end(uint64_t id)
 
 	while (slots[id].users)
 		sched_yield();
-	CHECK_OK(munmap((void *)memory, PAGES * PAGE));
+	CHECK_OK(munmap((void *)memory, slot_pages(id) * PAGE));
 }
 
-static void hammer(bool suspending)
+static void hammer(bool suspending, uint64_t seconds)
 {
 	pthread_t threads[WORKERS], suspender;
 	unsigned long rounds = 0, revoked = 0;
@@ -139,7 +168,7 @@ static void hammer(bool suspending)
 	if (suspending)
 		CHECK_EQ(pthread_create(&suspender, NULL, suspend, NULL), 0);
 
-	for (end = now_ns() + SECONDS * 1000000000ULL; now_ns() < end; rounds++) {
+	for (end = now_ns() + seconds * 1000000000ULL; now_ns() < end; rounds++) {
 		uint64_t ids[SLOTS];
 		uint32_t nr_ids = 0, nr_revoked;
 
@@ -169,8 +198,9 @@ static void hammer(bool suspending)
 		CHECK_EQ(pthread_join(threads[i], NULL), 0);
 	if (suspending)
 		CHECK_EQ(pthread_join(suspender, NULL), 0);
-	figure("hammer%s: %lu leases revoked in %lu calls, %lu accesses, %lu SIGBUS, %lu page "
+	figure("hammer%s%s: %lu leases revoked in %lu calls, %lu accesses, %lu SIGBUS, %lu page "
 	       "faults",
+	       mixed ? " on huge and write-combining pages" : "",
 	       suspending ? " with suspends" : "", revoked, rounds, hits, faults,
 	       (unsigned long)lease_info(session).faults);
 	CHECK_EQ(late, 0);
@@ -181,10 +211,17 @@ static void hammer(bool suspending)
 
 TEST(no_access_succeeds_after_a_revoke_has_returned)
 {
-	hammer(false);
+	hammer(false, 10);
 }
 
 TEST(no_access_succeeds_after_a_revoke_has_returned_though_the_device_is_suspended_meanwhile)
 {
-	hammer(true);
+	hammer(true, 10);
+}
+
+TEST(no_access_succeeds_after_a_revoke_of_huge_and_write_combining_pages_has_returned)
+{
+	mixed = true;
+	hammer(true, 5);
+	CHECK(lease_info(session).huge_faults > 0);
 }
