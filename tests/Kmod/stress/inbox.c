@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 int inboxes[INBOXES][2];
 
@@ -21,6 +22,14 @@ void inboxes_create(void)
 {
 	for (int i = 0; i < INBOXES; i++)
 		CHECK_OK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, inboxes[i]));
+}
+
+void inboxes_close(void)
+{
+	for (int i = 0; i < INBOXES; i++) {
+		CHECK_OK(close(inboxes[i][0]));
+		CHECK_OK(close(inboxes[i][1]));
+	}
 }
 
 bool inbox_send(int inbox, const struct instance *instance, int descriptor)

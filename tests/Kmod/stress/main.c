@@ -54,7 +54,7 @@ uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void start(int process)
+static void start(int process, int ready)
 {
 	static uint64_t started;
 
@@ -64,10 +64,27 @@ static void start(int process)
 	if (processes[process])
 		return;
 	if (process == OWNER)
-		owner_run();
+		owner_run(ready);
 	if (process == DMA_CLIENT)
 		dma_run();
 	holder_run(process, shared->seed + 1000 * started + 1);
+}
+
+/* The owner first, alone: what it takes to set up isn't part of the run. */
+static void start_all(void)
+{
+	int ready[2];
+	char byte;
+
+	CHECK_OK(pipe2(ready, O_CLOEXEC));
+	start(OWNER, ready[1]);
+	CHECK_OK(close(ready[1]));
+	(void)!read(ready[0], &byte, 1);
+	CHECK_OK(close(ready[0]));
+	for (int i = 0; i < PROCESSES; i++) {
+		if (i != OWNER)
+			start(i, -1);
+	}
 }
 
 /* What a process that doesn't end is doing. */
@@ -123,7 +140,7 @@ static void replace_holder(uint64_t *random)
 	CHECK_OK(kill(processes[holder], SIGKILL));
 	CHECK_EQ(waitpid(processes[holder], &status, 0), processes[holder]);
 	count(OP_KILL_HOLDER, DONE);
-	start(holder);
+	start(holder, -1);
 }
 
 static bool all_ended(void)
@@ -184,8 +201,7 @@ static bool run(uint64_t seed, uint32_t seconds, enum sabotage sabotage)
 	CHECK_OK(sigprocmask(SIG_BLOCK, &child, NULL));
 	oracle_create(seed, seconds, sabotage);
 	inboxes_create();
-	for (int i = 0; i < PROCESSES; i++)
-		start(i);
+	start_all();
 
 	end = now_ns() + seconds * 1000000000ULL;
 	while (well && now_ns() < end) {
@@ -197,6 +213,8 @@ static bool run(uint64_t seed, uint32_t seconds, enum sabotage sabotage)
 			replace_holder(&random);
 	}
 	well = end_all(well);
+	/* Descriptors that were still on their way. */
+	inboxes_close();
 	return module_is_free() && well;
 }
 

@@ -51,6 +51,7 @@ static const char *const op_names[OPS] = {
 	[OP_RESET] = "VFIO_DEVICE_RESET",
 	[OP_KILL_HOLDER] = "holder killed",
 	[OP_AUDIT_WORD] = "words audited",
+	[OP_AUDIT_PAGE] = "pages, at the end",
 	[OP_SCRUB_WORD] = "words watched",
 	[OP_DMA_CONTROL] = "DMA, own memory",
 };

@@ -171,12 +171,13 @@ static void open_devices(void)
 	audit_fill();
 }
 
-void owner_run(void)
+void owner_run(int ready)
 {
 	pthread_t threads[EXPORTERS], suspenders[DEVICES], auditor, meddler;
 
 	access_prepare();
 	open_devices();
+	CHECK_OK(close(ready));
 	for (uint32_t i = 0; i < EXPORTERS; i++) {
 		exporters[i].first = i;
 		exporters[i].random = shared->seed * (i + 3) + 5;

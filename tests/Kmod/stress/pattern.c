@@ -5,13 +5,13 @@
  *
  *	page (14 bits) | slot (6) | generation's lower 12 bits
  *
- * Regions one after the other; four slots lease parts of each. The first two are
+ * Regions one after the other; four slots lease parts of each. The first is
  * large enough for huge pages.
  */
 #include "stress.h"
 
 enum {
-	BIG_REGIONS = 2,
+	BIG_REGIONS = 1,
 	BIG_STRIDE = 2048,
 	BIG_PAGES = 1536,
 	STRIDE = 40,

@@ -76,6 +76,7 @@ enum op {
 	OP_RESET,
 	OP_KILL_HOLDER,
 	OP_AUDIT_WORD,
+	OP_AUDIT_PAGE,
 	OP_SCRUB_WORD,
 	OP_DMA_CONTROL,
 	OPS,
@@ -265,11 +266,13 @@ void touch(struct view *view, uint64_t *random);
 /* -- processes ----------------------------------------------------------- */
 
 void inboxes_create(void);
+void inboxes_close(void);
 bool inbox_send(int inbox, const struct instance *instance, int descriptor);
 /* Waits a moment: the descriptor, or -1. */
 int inbox_receive(int inbox, struct instance *instance);
 
-_Noreturn void owner_run(void);
+/* Closes @ready when all is set up. */
+_Noreturn void owner_run(int ready);
 _Noreturn void holder_run(int holder, uint64_t seed);
 _Noreturn void dma_run(void);
 
