@@ -72,7 +72,8 @@ uint64_t next_random(uint64_t *state)
 
 void pause_up_to(uint64_t *state, uint32_t microseconds)
 {
-	struct timespec time = { .tv_nsec = (long)below(state, microseconds) * 1000 };
+	uint32_t chosen = below(state, microseconds);
+	struct timespec time = { chosen / 1000000, (long)(chosen % 1000000) * 1000 };
 
 	nanosleep(&time, NULL);
 }

@@ -62,13 +62,13 @@ static const char *const violation_names[VIOLATIONS] = {
 	[PINNED] = "pages that could be kept", [CALL] = "wrong answer of a call",
 };
 
-void oracle_create(uint64_t seed, uint32_t seconds, enum sabotage sabotage)
+void oracle_create(uint64_t seed, uint32_t suspend_us, enum sabotage sabotage)
 {
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	CHECK(shared != MAP_FAILED);
 	shared->seed = seed;
-	shared->seconds = seconds;
+	shared->suspend_us = suspend_us;
 	shared->sabotage = sabotage;
 }
 

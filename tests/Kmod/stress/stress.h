@@ -138,7 +138,8 @@ struct sighting {
 
 struct shared {
 	uint64_t seed;
-	uint32_t seconds;
+	/* The longest time between two suspends of a device; 0: none. */
+	uint32_t suspend_us;
 	enum sabotage sabotage;
 	/* No new work; and: every lease has been revoked. */
 	atomic_bool stop, over;
@@ -167,7 +168,7 @@ extern int inboxes[INBOXES][2];
 
 /* -- oracle.c: what was done, and whether it may have been -------------- */
 
-void oracle_create(uint64_t seed, uint32_t seconds, enum sabotage sabotage);
+void oracle_create(uint64_t seed, uint32_t suspend_us, enum sabotage sabotage);
 void count(enum op op, enum outcome outcome);
 void violate(enum violation kind, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void raise_to(atomic_ulong *maximum, unsigned long value);

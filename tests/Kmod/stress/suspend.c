@@ -25,8 +25,10 @@ void *suspend_run(void *device)
 	uint64_t random = shared->seed + 77 * (uint64_t)(vfio - devices + 1);
 	bool resets = can_reset(vfio), announced = shared->sabotage != HIDE_SUSPEND;
 
-	while (!shared->stop) {
-		pause_up_to(&random, 60000);
+	while (!shared->stop && shared->suspend_us) {
+		pause_up_to(&random, shared->suspend_us);
+		if (shared->stop)
+			break;
 		if (announced)
 			atomic_fetch_add(suspends, 1);
 		if (resets && below(&random, 3) == 0) {
