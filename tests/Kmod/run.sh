@@ -28,17 +28,8 @@ done
 gcc -std=gnu11 -O2 -g -Wall -Wextra -Werror -static -pthread -I "$module/include/uapi" \
     -o "$scratch/payload/bar_lease_test" "$here"/*.c
 
-# A graphics driver of the distribution: a hostile client gets fences from it. Kernels made for tests have a timeline instead.
-fence_modules=()
-read -r release _ kernel < <("$here/../Vm/kernel.sh")
-while read -r _ path; do
-    xz -dc "$path" >"$scratch/$(basename "${path%.xz}")"
-    fence_modules+=(--module "$scratch/$(basename "${path%.xz}")")
-done < <(modprobe -d "$kernel" -S "$release" --show-depends vgem 2>/dev/null || true)
-
 status=0
 "$here/../Vm/boot.sh" --results "$results" --payload "$scratch/payload" --module "$scratch/payload/bar_lease.ko" \
-    "${fence_modules[@]}" \
     --module "$scratch/payload/importer.ko" --env IMPORTER_KO=/importer.ko --cpu EPYC \
     --env BAR_LEASE_KO=/bar_lease.ko --env HOLD_FAULT_KO=/hold_fault.ko --env PAGE_TYPE_KO=/page_type.ko \
     --cpus "$cpus" -- /bar_lease_test "${@:2}" | tee "$scratch/output" || status=$?

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "check.h"
 #include "hostile.h"
+#include "module.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,20 +59,6 @@ static void await_references(unsigned int wanted)
 		CHECK(tries < 2000);
 		pause_us(5000);
 	}
-}
-
-static int unload(void)
-{
-	return (int)syscall(SYS_delete_module, "bar_lease", O_NONBLOCK);
-}
-
-static void load(void)
-{
-	const char *path = getenv("BAR_LEASE_KO");
-	int module = CHECK_OK(open(path ? path : "/bar_lease.ko", O_RDONLY | O_CLOEXEC));
-
-	CHECK_OK(syscall(SYS_finit_module, module, "", 0));
-	CHECK_OK(close(module));
 }
 
 /* -- the broker ------------------------------------------------------------ */
@@ -270,18 +256,18 @@ TEST(the_module_leaves_right_after_its_users_have_died)
 		CHECK_OK(close(sockets[1]));
 		/* It is at work. The other descriptors that it sends are never received. */
 		CHECK_OK(close(receive_descriptor(sockets[0])));
-		CHECK_ERRNO(unload(), EWOULDBLOCK);
+		CHECK_ERRNO(module_unload("bar_lease"), EWOULDBLOCK);
 		pause_us(random_below(10000));
 		kill_and_reap(broker);
 		CHECK_OK(close(sockets[0]));
 		/* The last of it is let go of on a worker. */
-		for (int tries = 0; unload(); tries++) {
+		for (int tries = 0; module_unload("bar_lease"); tries++) {
 			CHECK_EQ(errno, EWOULDBLOCK);
 			CHECK(tries < 1000);
 			refused++;
 			pause_us(5000);
 		}
-		load();
+		CHECK_OK(module_load("BAR_LEASE_KO", ""));
 	}
 	figure("the module left and came back %d times, refused %u times before", ROUNDS, refused);
 }

@@ -7,23 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/vfio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-/* Newer than many machines' headers: include/uapi/linux/vfio.h of Linux 6.19. */
-#define FEATURE_DMA_BUF 11
-
-struct feature_dma_buf {
-	uint32_t argsz;
-	uint32_t feature_flags;
-	uint32_t region_index;
-	uint32_t open_flags;
-	uint32_t flags;
-	uint32_t nr_ranges;
-	struct bar_lease_range ranges[MAX_RANGES];
-};
 
 /* -- REVOKE --------------------------------------------------------------- */
 
@@ -96,6 +82,17 @@ void exporter_meddle(struct exporter *exporter, uint64_t *random)
 	mark_revoked(slot, generation);
 }
 
+int exporter_get_for_peer(struct exporter *exporter, struct instance *instance, uint64_t *random)
+{
+	uint32_t slot = exporter->first + below(random, MEMORY_SLOTS / EXPORTERS) * EXPORTERS;
+	uint32_t generation = exporter->leases[slot].published;
+
+	if (!generation || !exporter->leases[slot].peer_to_peer)
+		return -1;
+	*instance = (struct instance){ .slot = slot, .generation = generation };
+	return lease_get_fd(exporter->session, id_of(slot, generation));
+}
+
 /* -- EXPORT --------------------------------------------------------------- */
 
 static void choose_ranges(struct instance *instance, uint32_t max_ranges, uint64_t *random)
@@ -131,24 +128,11 @@ static void choose_ranges(struct instance *instance, uint32_t max_ranges, uint64
 		instance->pages += instance->ranges[i].pages;
 }
 
-static int make_dmabuf(const struct instance *instance, struct bar_lease_range *ranges)
+static void to_bytes(const struct instance *instance, struct bar_lease_range *ranges)
 {
-	struct vfio *vfio = &devices[instance->device];
-	struct feature_dma_buf feature = {
-		.argsz = (uint32_t)(offsetof(struct feature_dma_buf, ranges) +
-				    instance->nr_ranges * sizeof(*ranges)),
-		.feature_flags = VFIO_DEVICE_FEATURE_GET | FEATURE_DMA_BUF,
-		.region_index = vfio->bar,
-		.open_flags = O_RDWR | O_CLOEXEC,
-		.nr_ranges = instance->nr_ranges,
-	};
-
-	for (uint32_t i = 0; i < instance->nr_ranges; i++) {
-		ranges[i].offset = instance->ranges[i].page * PAGE;
-		ranges[i].length = instance->ranges[i].pages * PAGE;
-		feature.ranges[i] = ranges[i];
-	}
-	return CHECK_OK(ioctl(vfio->device, VFIO_DEVICE_FEATURE, &feature));
+	for (uint32_t i = 0; i < instance->nr_ranges; i++)
+		ranges[i] = (struct bar_lease_range){ instance->ranges[i].page * PAGE,
+						      instance->ranges[i].pages * PAGE };
 }
 
 /* Only while the device is suspended, or just was. */
@@ -189,9 +173,14 @@ static bool export(struct exporter *exporter, struct slot_lease *lease)
 	if (info.memory_types & 1U << BAR_LEASE_MEMORY_WRITE_COMBINING &&
 	    below(&exporter->random, 4) == 0)
 		request.memory_type = BAR_LEASE_MEMORY_WRITE_COMBINING;
+	/* One range, and writable: others can't be. */
+	if (!instance->device && instance->nr_ranges == 1 && !instance->read_only &&
+	    below(&exporter->random, 3) == 0)
+		request.flags |= BAR_LEASE_EXPORT_P2P;
 	type = request.memory_type;
 
-	request.dmabuf_fd = make_dmabuf(instance, ranges);
+	to_bytes(instance, ranges);
+	request.dmabuf_fd = vfio_dmabuf_of(vfio, vfio->bar, ranges, instance->nr_ranges);
 	suspends = shared->devices[instance->device].suspends;
 	lease->descriptor = ioctl(exporter->session, BAR_LEASE_EXPORT, &request);
 	if (lease->descriptor < 0)
@@ -209,6 +198,9 @@ static bool export(struct exporter *exporter, struct slot_lease *lease)
 		count(OP_EXPORT_WC, DONE);
 	if (instance->nr_ranges > 1)
 		count(OP_EXPORT_RANGES, DONE);
+	lease->peer_to_peer = request.flags & BAR_LEASE_EXPORT_P2P;
+	if (lease->peer_to_peer)
+		count(OP_EXPORT_P2P, DONE);
 	return true;
 }
 

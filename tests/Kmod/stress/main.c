@@ -261,8 +261,8 @@ static bool everything_happened(void)
 
 		for (int outcome = 0; outcome < OUTCOMES; outcome++)
 			sum += shared->counts[op][outcome];
-		/* Kernels without them have neither. */
-		if (op == OP_EXPORT_WC || op == OP_EXPORT_RANGES || op == OP_REVOKE_TIMEOUT)
+		/* Need not come to that. */
+		if (op == OP_REVOKE_TIMEOUT)
 			continue;
 		if (!shared->suspend_us && (op == OP_DECODE_OFF || op == OP_RESET))
 			continue;

@@ -41,6 +41,9 @@ static const char *const op_names[OPS] = {
 	[OP_EXPORT] = "EXPORT",
 	[OP_EXPORT_WC] = "  write-combining",
 	[OP_EXPORT_RANGES] = "  of several ranges",
+	[OP_EXPORT_P2P] = "  peer-to-peer",
+	[OP_PEER_MAP] = "another device's mapping",
+	[OP_PEER_LET_GO] = "  had let go of it",
 	[OP_GET_FD] = "GET_FD",
 	[OP_LIST] = "LIST",
 	[OP_REVOKE_CALL] = "REVOKE",
@@ -161,7 +164,7 @@ void oracle_print(void)
 	for (int op = 0; op < OPS; op++) {
 		atomic_ulong *counts = shared->counts[op];
 
-		printf("count: %-22s %10lu done %9lu refused %8lu unclear\n", op_names[op],
+		printf("count: %-24s %10lu done %9lu refused %8lu unclear\n", op_names[op],
 		       counts[DONE], counts[REFUSED], counts[UNCLEAR]);
 	}
 	printf("count: slowest REVOKE %lu us, slowest memory decode off %lu us\n",

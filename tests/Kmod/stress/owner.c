@@ -18,8 +18,7 @@
 struct vfio devices[DEVICES];
 struct exporter exporters[EXPORTERS];
 
-/* Held for writing by who has to be alone with all sessions. */
-static pthread_rwlock_t sessions = PTHREAD_RWLOCK_INITIALIZER;
+pthread_rwlock_t sessions = PTHREAD_RWLOCK_INITIALIZER;
 
 static void open_session(struct exporter *exporter)
 {
@@ -173,7 +172,7 @@ static void open_devices(void)
 
 void owner_run(int ready)
 {
-	pthread_t threads[EXPORTERS], suspenders[DEVICES], auditor, meddler;
+	pthread_t threads[EXPORTERS], suspenders[DEVICES], auditor, meddler, importer;
 
 	access_prepare();
 	open_devices();
@@ -188,6 +187,7 @@ void owner_run(int ready)
 		CHECK_EQ(pthread_create(&suspenders[i], NULL, suspend_run, &devices[i]), 0);
 	CHECK_EQ(pthread_create(&auditor, NULL, audit_run, NULL), 0);
 	CHECK_EQ(pthread_create(&meddler, NULL, meddle, NULL), 0);
+	CHECK_EQ(pthread_create(&importer, NULL, import_run, NULL), 0);
 
 	for (int i = 0; i < EXPORTERS; i++)
 		CHECK_EQ(pthread_join(threads[i], NULL), 0);
@@ -195,6 +195,7 @@ void owner_run(int ready)
 		CHECK_EQ(pthread_join(suspenders[i], NULL), 0);
 	CHECK_EQ(pthread_join(auditor, NULL), 0);
 	CHECK_EQ(pthread_join(meddler, NULL), 0);
+	CHECK_EQ(pthread_join(importer, NULL), 0);
 
 	revoke_everything();
 	for (int i = 0; i < EXPORTERS; i++)

@@ -19,6 +19,8 @@ struct slot_lease {
 	bool scrubbed;
 	/* For who revokes at random: the last generation that could be; 0, none yet. */
 	atomic_uint published;
+	/* Other devices may attach to it. */
+	atomic_bool peer_to_peer;
 	int descriptor;
 };
 
@@ -48,8 +50,15 @@ static inline uint32_t id_slot(uint64_t id)
 	return id & 0xff;
 }
 
+/* Held for writing by who has to be alone with all sessions. */
+extern pthread_rwlock_t sessions;
+/* A driver of another device, until `stop`; nothing where there is none. */
+void *import_run(void *unused);
+
 /* Ends @share of @of leases, chosen by @random (NULL: all), in one call. */
 void exporter_revoke(struct exporter *exporter, uint32_t share, uint32_t of, uint64_t *random);
+/* A descriptor of some lease that other devices may attach to, or -1; and its name. */
+int exporter_get_for_peer(struct exporter *exporter, struct instance *instance, uint64_t *random);
 void exporter_meddle(struct exporter *exporter, uint64_t *random);
 /* Gives the slots that have no live lease a new one. */
 void exporter_refill(struct exporter *exporter);
