@@ -119,13 +119,13 @@ TEST(hoarded_descriptors_of_revoked_leases_cost_nobody_anything)
 {
 	enum { BATCH = 500 };
 	const char *wanted = getenv("BAR_LEASE_HOARD");
-	uint64_t total = wanted ? strtoull(wanted, NULL, 0) : 2000;
+	uint64_t total = wanted ? strtoull(wanted, NULL, 0) / BATCH * BATCH : 2000;
 	int *hoard = calloc(total, sizeof(*hoard));
 	uint64_t ids[BATCH];
 	char situation[64];
 
 	prepare();
-	CHECK(hoard);
+	CHECK(total && hoard);
 	for (uint64_t done = 0; done < total; done += BATCH) {
 		for (uint64_t i = 0; i < BATCH; i++) {
 			ids[i] = done + i;
