@@ -99,6 +99,13 @@ uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+unsigned int slowness(void)
+{
+	const char *slow = getenv("BAR_BROKER_VM_SLOWNESS");
+
+	return slow ? (unsigned int)strtoul(slow, NULL, 10) : 1;
+}
+
 int in_child(void (*run)(void *), void *argument)
 {
 	int status;
@@ -108,7 +115,7 @@ int in_child(void (*run)(void *), void *argument)
 	child = fork();
 	CHECK_OK(child);
 	if (!child) {
-		alarm(CASE_SECONDS);
+		alarm(CASE_SECONDS * slowness());
 		run(argument);
 		fflush(stdout);
 		_exit(0);

@@ -80,6 +80,9 @@ bool poke(volatile uint32_t *address, uint32_t value);
 
 uint64_t now_ns(void);
 
+/* How many times as slow as usual this machine is by design: for limits that are times. */
+unsigned int slowness(void);
+
 /* Runs @run(@argument) in a child; the child's exit status, or -signal. */
 int in_child(void (*run)(void *), void *argument);
 

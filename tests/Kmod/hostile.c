@@ -54,7 +54,7 @@ void check_others_revokes(const char *situation, struct vfio *vfio, int session)
 		CHECK_OK(close(lease));
 	}
 	CHECK(print_and_median("REVOKE of another lease", situation, took, REVOKES) <
-	      REVOKE_LIMIT_US);
+	      REVOKE_LIMIT_US * slowness());
 }
 
 static void check_suspends(const char *situation, struct vfio *vfio, int session)
@@ -77,7 +77,8 @@ static void check_suspends(const char *situation, struct vfio *vfio, int session
 	CHECK(peek(memory, &value));
 	CHECK_EQ(lease_revoke_one(session, OTHERS_IDS), 1);
 	CHECK_OK(munmap((void *)memory, PAGE));
-	CHECK(print_and_median("suspend", situation, took, SUSPENDS) < SUSPEND_LIMIT_US);
+	CHECK(print_and_median("suspend", situation, took, SUSPENDS) <
+	      SUSPEND_LIMIT_US * slowness());
 }
 
 void check_others(const char *situation, struct vfio *vfio, int session)

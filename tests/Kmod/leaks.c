@@ -58,6 +58,12 @@ static long count_objects(void)
 
 	if (!file)
 		return -1;
+	/* Kernels that look for leaks themselves keep what was freed for a while, to see who uses
+	 * it. */
+	if (!access("/sys/kernel/debug/kmemleak", F_OK)) {
+		CHECK_EQ(fclose(file), 0);
+		return -1;
+	}
 	while (fgets(line, sizeof(line), file)) {
 		if (!strncmp(line, "kmalloc-", 8) && sscanf(line, "%*s %ld", &active) == 1)
 			count += active;

@@ -67,6 +67,13 @@ uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+unsigned int slowness(void)
+{
+	const char *slow = getenv("BAR_BROKER_VM_SLOWNESS");
+
+	return slow ? (unsigned int)strtoul(slow, NULL, 10) : 1;
+}
+
 static void start(int process, int ready)
 {
 	static uint64_t started;
@@ -147,7 +154,7 @@ static bool wait_for_child(uint64_t until)
 /* Killed in the middle of whatever it does, and another comes in its place. */
 static bool replace_holder(uint64_t *random)
 {
-	uint64_t until = now_ns() + END_SECONDS * 1000000000ULL;
+	uint64_t until = now_ns() + END_SECONDS * slowness() * 1000000000ULL;
 	int holder = (int)below(random, HOLDERS);
 	pid_t ended;
 
@@ -174,7 +181,7 @@ static bool all_ended(void)
 
 static bool end_all(bool well)
 {
-	uint64_t until = now_ns() + END_SECONDS * 1000000000ULL;
+	uint64_t until = now_ns() + END_SECONDS * slowness() * 1000000000ULL;
 
 	shared->stop = true;
 	while (well && !all_ended() && now_ns() < until) {
@@ -352,7 +359,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < nr_sabotages; i++) {
 		struct argument broken = argument;
 
-		broken.seconds = 1;
+		broken.seconds = slowness();
 		broken.sabotage = sabotages[i].sabotage;
 		broken.expected = sabotages[i].expected;
 		/* That one is seen at suspends, the others need none. */
