@@ -33,6 +33,7 @@ static const char *const op_names[OPS] = {
 	[OP_PUNCH] = "hole and mmap",
 	[OP_MPROTECT] = "mprotect",
 	[OP_DONTNEED] = "madvise DONTNEED",
+	[OP_CLEAR_REFS] = "soft-dirty cleared",
 	[OP_MREMAP] = "mremap",
 	[OP_FORK] = "fork",
 	[OP_DUP] = "dup",

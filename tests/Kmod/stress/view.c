@@ -11,6 +11,7 @@
 #include "../check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -235,12 +236,26 @@ static void protect(struct view *view, uint32_t page, uint32_t pages, bool reada
 	count(OP_MPROTECT, DONE);
 }
 
+/* Write-protects every page that this process has, to see which it writes to. */
+static void clear_soft_dirty(void)
+{
+	int file = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+
+	count(OP_CLEAR_REFS, file >= 0 && write(file, "4", 1) == 1 ? DONE : UNCLEAR);
+	if (file >= 0)
+		CHECK_OK(close(file));
+}
+
 void view_disturb(struct view *view, uint64_t *random)
 {
 	uint32_t page = below(random, view->instance.pages);
 	uint32_t pages = 1 + below(random, pages_left(view, page));
 	char *at = view->areas[view->area] + page * PAGE;
 
+	if (below(random, 16) == 0) {
+		clear_soft_dirty();
+		return;
+	}
 	if (view->steady || view->broken || below(random, 3) == 0) {
 		count(OP_DONTNEED, madvise(at, pages * PAGE, MADV_DONTNEED) ? REFUSED : DONE);
 		return;
