@@ -4,7 +4,6 @@
 # Builds the kernel module and its test, boots the virtual machine and runs the test in it, all cases or those whose name
 # has NAME in it. Ends with a line "N passed, N failed". What the machine leaves goes to RESULTS (a temporary directory).
 # --cpus: of the machine, 1 unless given; more mean real concurrency, for stress.
-# BAR_LEASE_HOARD: how many revoked leases a hostile client keeps descriptors of, 2,000 unless given.
 # Exit status: the test's; boot.sh says what else it can be.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
@@ -32,7 +31,6 @@ gcc -std=gnu11 -O2 -g -Wall -Wextra -Werror -static -pthread -I "$module/include
 status=0
 "$here/../Vm/boot.sh" --results "$results" --payload "$scratch/payload" --module "$scratch/payload/bar_lease.ko" \
     --module "$scratch/payload/importer.ko" --env IMPORTER_KO=/importer.ko --cpu EPYC \
-    --env "BAR_LEASE_HOARD=${BAR_LEASE_HOARD:-2000}" \
     --env BAR_LEASE_KO=/bar_lease.ko --env HOLD_FAULT_KO=/hold_fault.ko --env PAGE_TYPE_KO=/page_type.ko \
     --cpus "$cpus" -- /bar_lease_test "${@:2}" | tee "$scratch/output" || status=$?
 

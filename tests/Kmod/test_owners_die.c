@@ -91,7 +91,7 @@ static void be_broker(int socket)
 
 /* What a client has got, in the order in which it came. */
 struct client {
-	volatile uint32_t *mappings[64];
+	volatile uint32_t *mappings[16];
 	int count;
 };
 
@@ -101,7 +101,7 @@ static void take_leases(struct client *client, int socket)
 	uint32_t value;
 	int lease;
 
-	while (client->count < 64 && (lease = receive_descriptor(socket)) >= 0) {
+	while (client->count < 16 && (lease = receive_descriptor(socket)) >= 0) {
 		void *memory =
 			mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, lease, 0);
 
@@ -151,14 +151,14 @@ TEST(a_broker_that_is_killed_at_500_moments_leaves_no_access_and_no_lease)
 		CHECK_OK(close(sockets[1]));
 		/* Every other time while a client is taking what it gives. */
 		if (moment % 2) {
-			struct timeval wait = { .tv_usec = 1 + (int)random_below(20000) };
+			struct timeval wait = { .tv_usec = 1 + (int)random_below(6000) };
 
 			CHECK_OK(setsockopt(sockets[0], SOL_SOCKET, SO_RCVTIMEO, &wait,
 					    sizeof(wait)));
 			client.count = 0;
 			take_leases(&client, sockets[0]);
 		} else {
-			pause_us(random_below(20000));
+			pause_us(random_below(6000));
 		}
 		kill_and_reap(broker);
 		/* From its death on, at once. Of what it sent, nothing can be mapped any more. */
