@@ -7,7 +7,9 @@
 #   e2e     the scenarios on the simulated device
 #   module  the kernel module compiles without a warning, W=1 and sparse included
 #   vm      the scenarios on an unmodified kernel, behind VFIO, in a virtual machine
-#   bench   figures, one a line: `bench NAME KEY=VALUE...`; only when named
+# and, only when named:
+#   vm-stress  leases under stress for minutes, on three machines (BAR_LEASE_STRESS_SECONDS each, 120)
+#   bench      figures, one a line: `bench NAME KEY=VALUE...`
 #
 # Needs the .NET SDK, git and root; everything else comes from the distribution's packages and npm. What is slow to make is kept
 # in ~/.cache/bar-broker (BAR_BROKER_CACHE). Logs stay in TestResults when something failed.
@@ -27,8 +29,10 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 . "$root/tests/lib/tally.sh"
 # shellcheck source=lib/parts.sh
 . "$root/tests/lib/parts.sh"
+# shellcheck source=lib/stress.sh
+. "$root/tests/lib/stress.sh"
 
-readonly ALL_PARTS=(lint unit e2e module vm) MORE_PARTS=(bench)
+readonly ALL_PARTS=(lint unit e2e module vm) MORE_PARTS=(vm-stress bench)
 
 parts=("$@")
 ((${#parts[@]})) || parts=("${ALL_PARTS[@]}")
@@ -54,7 +58,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 for part in "${parts[@]}"; do
     echo "$part:"
-    "part_$part"
+    "part_${part//-/_}"
 done
 # Nobody looks for the logs of what went well.
 ((failed)) || rm -rf "$results"

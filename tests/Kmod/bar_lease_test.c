@@ -99,12 +99,17 @@ uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-uint64_t limit_ns(uint64_t milliseconds)
+unsigned int slowness(void)
 {
 	/* A kernel that looks for its own mistakes says so. */
-	const char *slowness = getenv("BAR_BROKER_VM_SLOWNESS");
+	const char *slow = getenv("BAR_BROKER_VM_SLOWNESS");
 
-	return milliseconds * 1000000 * (slowness ? strtoul(slowness, NULL, 10) : 1);
+	return slow ? (unsigned int)strtoul(slow, NULL, 10) : 1;
+}
+
+uint64_t limit_ns(uint64_t milliseconds)
+{
+	return milliseconds * 1000000 * slowness();
 }
 
 int in_child(void (*run)(void *), void *argument)
@@ -116,7 +121,7 @@ int in_child(void (*run)(void *), void *argument)
 	child = fork();
 	CHECK_OK(child);
 	if (!child) {
-		alarm(CASE_SECONDS);
+		alarm(CASE_SECONDS * slowness());
 		run(argument);
 		fflush(stdout);
 		_exit(0);

@@ -82,6 +82,9 @@ uint64_t now_ns(void);
 /* How long something may take, in ns, if that would be @milliseconds on a machine of usual speed. */
 uint64_t limit_ns(uint64_t milliseconds);
 
+/* How many times as slow as usual this machine is by design: for limits that are times. */
+unsigned int slowness(void);
+
 /* Runs @run(@argument) in a child; the child's exit status, or -signal. */
 int in_child(void (*run)(void *), void *argument);
 

@@ -61,6 +61,7 @@ part_module() {
 
 part_vm() {
     check_tests vm-module test_module_in_vm
+    check_tests vm-stress-short stress_short
     stage_once
     [[ $staged == yes ]] || return 0
     check_tests vm run_scenarios_in_vm

@@ -219,6 +219,8 @@ void bar_lease_wake_revokers(void);
 int bar_lease_import(struct bar_lease *lease, int fd);
 void bar_lease_unimport(struct bar_lease *lease);
 struct dma_buf *bar_lease_get_inner(struct bar_lease *lease);
+void bar_inner_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
+		     enum dma_data_direction direction);
 int bar_lease_probe(struct bar_lease *lease);
 u32 bar_lease_state(struct bar_lease *lease);
 void bar_lease_let_go(struct bar_lease *lease);

@@ -8,6 +8,7 @@
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
+#include <linux/mutex.h>
 #include <linux/overflow.h>
 #include <linux/printk.h>
 #include <linux/slab.h>
@@ -35,22 +36,30 @@ void bar_lease_put(struct bar_lease *lease)
 	kref_put(&lease->kref, bar_lease_release);
 }
 
+/* For two EXPORTs not to be in each other's way with a lock that they only try. */
+static DEFINE_MUTEX(bar_driver_lock);
+
 /*
  * Whatever the DMABUF proves, only a function that vfio-pci drives is leased: a
  * BAR that a kernel driver works with is nobody's to hand out.
  */
 static int bar_pdev_check_driver(struct pci_dev *pdev)
 {
-	bool ours;
+	bool ours = false, tried;
 
 	/*
 	 * Never wait for this lock: an unbinding holds it until the caller, or
 	 * whoever else has the VFIO device open, closes it.
 	 */
-	if (!device_trylock(&pdev->dev))
+	mutex_lock(&bar_driver_lock);
+	tried = device_trylock(&pdev->dev);
+	if (tried) {
+		ours = pdev->dev.driver && !strcmp(pdev->dev.driver->name, BAR_PCI_DRIVER);
+		device_unlock(&pdev->dev);
+	}
+	mutex_unlock(&bar_driver_lock);
+	if (!tried)
 		return -EAGAIN;
-	ours = pdev->dev.driver && !strcmp(pdev->dev.driver->name, BAR_PCI_DRIVER);
-	device_unlock(&pdev->dev);
 
 	return ours ? 0 : -ENODEV;
 }

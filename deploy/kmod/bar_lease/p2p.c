@@ -188,7 +188,7 @@ void bar_p2p_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
 	struct bar_peer *peer = attach->priv;
 	struct bar_lease *lease = peer->lease;
 
-	dma_buf_unmap_attachment(peer->inner_attach, sgt, direction);
+	bar_inner_unmap(peer->inner_attach, sgt, direction);
 	bar_peer_flush_iotlb(attach->dev);
 	peer->maps--;
 	atomic64_dec(&lease->session->importer_maps);

@@ -143,7 +143,8 @@ struct bar_lease_export {
  * BAR_LEASE_EXPORT: returns a new DMABUF fd of the lease (O_CLOEXEC), owned by
  * the caller, >= 0.
  *
- * EAGAIN	the device is suspended (memory decode off, in reset, D3); try later
+ * EAGAIN	the device is suspended (memory decode off, in reset, D3), closed, or
+ *		about to lose its driver; try later
  * EBADF	dmabuf_fd is no open descriptor
  * EEXIST	lease_id is live in this session, or revoked and not confirmed
  * EFAULT	a pointer can't be read or written
