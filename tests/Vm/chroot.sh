@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Usage: chroot.sh path              prints the build chroot's directory, made if need be
+# Usage: chroot.sh id                prints a word for all that a build in it depends on, but for what is built
 #        chroot.sh run DIR COMMAND.. runs COMMAND in it as root, with DIR at /source, as the working directory
 #
 # The build chroot is the release that the kernels come from, with gcc, make, sparse, what it takes to build a kernel, and
@@ -51,7 +51,7 @@ run_inside() {
 }
 
 case ${1:-} in
-    path | run) ;;
+    id | run) ;;
     inside) run_inside "${@:2}" ;;
     *)
         sed -n '2,3s/^# //p' "$0" >&2
@@ -69,19 +69,26 @@ mapfile -t releases < <(cut -d ' ' -f 1 <<<"$list")
 key=$(cache_key "$(declare -f make_chroot debian_bootstrap)" "$PACKAGES" "$here/sparse-kernel" "$list")
 cache_prune 'chroot-*'
 root=$(cache_build "chroot-$DEBIAN_RELEASE-$key" make_chroot "${releases[@]}")
-if [[ $1 == path ]]; then
-    printf '%s\n' "$root"
+choice=${BAR_BROKER_VM_KERNEL:-${releases[-1]}}
+build=''
+if [[ $choice == debug ]]; then
+    # It was built here, and brings its own.
+    kernel=$("$here/kernel.sh")
+    read -r KERNEL_RELEASE _ kernel_dir <<<"$kernel"
+    KERNEL_BUILD=/kernel
+    build=$kernel_dir/build
+    choice=$(basename "$kernel_dir")
+elif grep -qxF "$choice" < <(printf '%s\n' "${releases[@]}"); then
+    KERNEL_RELEASE=$choice
+    KERNEL_BUILD=/lib/modules/$choice/build
+else
+    echo "chroot.sh: there are no headers of '$choice'; there are: ${releases[*]}" >&2
+    exit 1
+fi
+if [[ $1 == id ]]; then
+    printf '%s/%s\n' "$(basename "$root")" "$choice"
     exit
 fi
 dir=$(readlink -e "$2") || { echo "chroot.sh: no directory '$2'" >&2; exit 2; }
-kernel=$("$here/kernel.sh")
-read -r KERNEL_RELEASE _ kernel_dir <<<"$kernel"
-KERNEL_BUILD=/lib/modules/$KERNEL_RELEASE/build
-build=''
-# A kernel that was built here brings its own.
-if [[ -d $kernel_dir/build ]]; then
-    KERNEL_BUILD=/kernel
-    build=$kernel_dir/build
-fi
 export KERNEL_RELEASE KERNEL_BUILD
 exec unshare --mount -- "$here/chroot.sh" inside "$root" "$dir" "$build" "${@:3}"

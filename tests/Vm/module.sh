@@ -43,10 +43,9 @@ if [[ ! -f $source/Kbuild && ! -f $source/Makefile ]]; then
     echo "module.sh: '$source' has no Kbuild or Makefile" >&2
     exit 2
 fi
-root=$("$here/chroot.sh" path)
-kernel=$("$here/kernel.sh")
+id=$("$here/chroot.sh" id)
 mapfile -d '' files < <(find "$source" -type f \( -name '*.[chS]' -o -name Kbuild -o -name Makefile \) -print0 | sort -z)
-key=$(cache_key "$(basename "$root")" "$(basename "$kernel")" "${check[*]}" "$(declare -f build_module)" "${files[@]}" "${files[@]#"$source"}")
+key=$(cache_key "$id" "${check[*]}" "$(declare -f build_module)" "${files[@]}" "${files[@]#"$source"}")
 cache_prune 'module-*' 7
 built=$(cache_build "module-$(basename "$source")-$key" build_module "$source" "${check[@]}")
 for ko in "$built"/*.ko; do
