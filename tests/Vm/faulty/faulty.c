@@ -42,7 +42,7 @@ static void leak(void)
 	for (int i = 0; i < LEAKED_OBJECTS; i++) {
 		void *object = kmalloc(1000, GFP_KERNEL);
 
-		OPTIMIZER_HIDE_VAR(object);
+		barrier_data(object);
 	}
 }
 
