@@ -5,11 +5,14 @@
 #   lint    C#, C and shell are formatted, and clean to their checkers
 #   unit    unit tests
 #   e2e     the scenarios on the simulated device
-#   module  the kernel module compiles without a warning, W=1 and sparse included
+#   module  the kernel module compiles for every kernel there is without a warning, W=1 and sparse included
 #   vm      the scenarios on an unmodified kernel, behind VFIO, in a virtual machine
 # and, only when named:
-#   vm-stress  leases under stress for minutes, on three machines (BAR_LEASE_STRESS_SECONDS each, 120)
-#   bench      figures, one a line: `bench NAME KEY=VALUE...`
+#   vm-debug    the module's tests on a kernel with KASAN, lockdep and kmemleak (the first time it is built: a quarter of an hour)
+#   vm-kernels  the module's tests on every kernel that the distribution has headers of
+#   vm-old      what the broker says on kernels that are too old
+#   vm-stress   leases under stress for minutes, on three machines (BAR_LEASE_STRESS_SECONDS each, 120)
+#   bench       figures, one a line: `bench NAME KEY=VALUE...`
 #
 # Needs the .NET SDK, git and root; everything else comes from the distribution's packages and npm. What is slow to make is kept
 # in ~/.cache/bar-broker (BAR_BROKER_CACHE). Logs stay in TestResults when something failed.
@@ -29,10 +32,12 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 . "$root/tests/lib/tally.sh"
 # shellcheck source=lib/parts.sh
 . "$root/tests/lib/parts.sh"
+# shellcheck source=lib/kernels.sh
+. "$root/tests/lib/kernels.sh"
 # shellcheck source=lib/stress.sh
 . "$root/tests/lib/stress.sh"
 
-readonly ALL_PARTS=(lint unit e2e module vm) MORE_PARTS=(vm-stress bench)
+readonly ALL_PARTS=(lint unit e2e module vm) MORE_PARTS=(vm-debug vm-kernels vm-old vm-stress bench)
 
 parts=("$@")
 ((${#parts[@]})) || parts=("${ALL_PARTS[@]}")

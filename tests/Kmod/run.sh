@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Usage: run.sh [--cpus N] [RESULTS [NAME]]
+# Usage: run.sh [--cpus N] [--kernel KERNEL] [RESULTS [NAME]]
 #
 # Builds the kernel module and its test, boots the virtual machine and runs the test in it, all cases or those whose name
 # has NAME in it. Ends with a line "N passed, N failed". What the machine leaves goes to RESULTS (a temporary directory).
 # --cpus: of the machine, 1 unless given; more mean real concurrency, for stress.
+# --kernel: as BAR_BROKER_VM_KERNEL (Vm/kernel.sh): the newest unless given; `debug` is the one that finds mistakes.
 # Exit status: the test's; boot.sh says what else it can be.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
@@ -11,10 +12,14 @@ here=$(dirname "$(readlink -f "$0")")
 module=$here/../../deploy/kmod/bar_lease
 
 cpus=1
-if [[ ${1:-} == --cpus ]]; then
-    cpus=${2:?run.sh: --cpus needs a number}
+while [[ ${1:-} == --* ]]; do
+    case $1 in
+        --cpus) cpus=${2:?run.sh: --cpus needs a number} ;;
+        --kernel) export BAR_BROKER_VM_KERNEL=${2:?run.sh: --kernel needs a name} ;;
+        *) echo "run.sh: unknown option '$1'" >&2; exit 2 ;;
+    esac
     shift 2
-fi
+done
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 results=${1:-$scratch/results}

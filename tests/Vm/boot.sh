@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Usage: boot.sh --results DIR [OPTION]... -- COMMAND ARGS...
 #
-# Boots the unmodified distribution kernel in an emulated machine, runs COMMAND in it as root and ends with its status.
+# Boots a kernel in an emulated machine, runs COMMAND in it as root and ends with its status. The kernel is the unmodified
+# one of the distribution unless BAR_BROKER_VM_KERNEL names another (kernel.sh): `debug`, for one.
 #   --results DIR        is /results in the guest, made if need be; DIR/console.log is the kernel's log, DIR/output.log what
 #                        COMMAND printed (and this script's standard output), DIR/ivshmem.bin the memory behind
 #                        ivshmem's BAR 2, DIR/verdict how it ended, DIR/boot-seconds the guest's clock at COMMAND's start
@@ -9,13 +10,14 @@
 #   --module FILE        a kernel module to load after VFIO's; repeatable, in order
 #   --env NAME=VALUE     for COMMAND; repeatable
 #   --ivshmem FILE       what the memory behind ivshmem's BAR 2 has in it at the start: 64 MiB (zeros)
-#   --timeout SECONDS    for everything (300)
+#   --timeout SECONDS    for everything (300); times BAR_BROKER_VM_SLOWNESS
 #   --memory MIB         (2048)
 #   --cpus N             (1) More than one runs on as many of this machine's: see README.md
 #   --cpu MODEL          qemu's -cpu (max)
 #   --root-port          ivshmem behind a PCIe root port: it can then be reset and unplugged
 #                        (in the guest: vm-monitor device_del ivshmem)
-# In the guest BAR_BROKER_VM_IVSHMEM, _EDU and _NVME name the functions, bound to vfio-pci.
+# In the guest BAR_BROKER_VM_IVSHMEM, _EDU and _NVME name the functions, bound to vfio-pci; BAR_BROKER_VM_SLOWNESS is what to
+# multiply a test's own time limits by: 1, and more in the debug kernel.
 #
 # Exit status: COMMAND's, or
 #   120  bad usage, or this machine lacks something    121  the kernel's log has a WARNING, BUG, Oops, ... (wins over COMMAND's)
@@ -32,6 +34,8 @@ here=$(dirname "$(readlink -f "$0")")
 readonly USAGE_ERROR=120 KERNEL_REPORT=121 NO_WORD=122 SETUP_FAILED=123 TIMED_OUT=124
 # Of the functions under test; the machine's own devices go behind them.
 readonly IVSHMEM_SLOT=04 EDU_SLOT=05 NVME_SLOT=06 ROOT_PORT_SLOT=07
+# The debug kernel takes about so many times as long as the others.
+readonly DEBUG_SLOWNESS=8
 readonly IVSHMEM_BYTES=$((64 << 20))
 
 # Whatever fails here outside the guest must not look like COMMAND's own status.
@@ -83,7 +87,7 @@ quoted() {
 
 # write_run DIR: what this boot asks of the guest: DIR/etc/vm-run, and modules beside the initrd's own.
 write_run() {
-    local module value i functions=() layers=() ivshmem=0000:00:$IVSHMEM_SLOT.0
+    local module name value i functions=() layers=() names='' ivshmem=0000:00:$IVSHMEM_SLOT.0
     # A root port's secondary bus is the first that firmware hands out.
     [[ -z $root_port ]] || ivshmem=0000:01:00.0
     functions=("$ivshmem" "0000:00:$EDU_SLOT.0" "0000:00:$NVME_SLOT.0")
@@ -93,10 +97,15 @@ write_run() {
     mkdir -p "$1/etc" "$1/modules"
     {
         printf 'export BAR_BROKER_VM=1 BAR_BROKER_VM_IVSHMEM=%s BAR_BROKER_VM_EDU=%s BAR_BROKER_VM_NVME=%s\n' "${functions[@]}"
+        printf 'export BAR_BROKER_VM_SLOWNESS=%d\n' "$slowness"
         for value in "${environment[@]}"; do
             printf 'export %s=%s\n' "${value%%=*}" "$(quoted "${value#*=}")"
         done
-        printf 'vm_functions="%s"\nvm_layers="%s"\n' "${functions[*]}" "${layers[*]} base"
+        for module in "${modules[@]}"; do
+            name=$(basename "$module" .ko)
+            names="${name//-/_} $names"
+        done
+        printf 'vm_functions="%s"\nvm_layers="%s"\nvm_modules="%s"\n' "${functions[*]}" "${layers[*]} base" "$names"
         printf 'vm_command() {\n'
         for value in "${command[@]}"; do
             printf ' %s' "$(quoted "$value")"
@@ -134,7 +143,7 @@ qemu_arguments() {
         -nodefaults -no-user-config -display none -no-reboot -M q35,kernel-irqchip=off -accel "tcg,thread=$thread"
         -cpu "$cpu" -smp "$cpus" -m "$memory"
         -device intel-iommu,intremap=on
-        -kernel "$2/vmlinux" -initrd "$1/initrd"
+        -kernel "$2/image" -initrd "$1/initrd"
         # An Oops ends the run; lock-ups end in the timeout, so a busy host can't fake one.
         -append "console=ttyS0 intel_iommu=on panic=-1 oops=panic nowatchdog random.trust_cpu=on"
         -serial "file:$results/console.log"
@@ -171,7 +180,7 @@ qemu_arguments() {
 run_machine() {
     local follower
     # What an earlier run left would be taken for this one's.
-    rm -f "$results"/{console.log,output.log,ivshmem.bin,verdict} "$1/monitor"
+    rm -f "$results"/{console.log,output.log,ivshmem.bin,verdict,kmemleak,kallsyms} "$1/monitor"
     [[ -z $ivshmem_image ]] || cp "$ivshmem_image" "$results/ivshmem.bin"
     : >"$results/output.log"
     : >"$results/console.log"
@@ -207,9 +216,9 @@ clean_up() {
 verdict() {
     local last reports text
     last=$(tail -n 1 "$1/status")
-    reports=$(kernel_reports "$results/console.log")
+    reports=$(kernel_reports "$results/console.log" && sed -n 's/^finding //p' "$1/status")
     if [[ -n $reports ]]; then
-        text="the kernel's log has reports (console.log); COMMAND: ${last:-did not end}
+        text="the kernel has something to report (console.log); COMMAND: ${last:-did not end}
 $reports"
         code=$KERNEL_REPORT
     elif [[ $last =~ ^exit\ ([0-9]+)$ ]]; then
@@ -245,6 +254,11 @@ $(tail -n 5 "$results/console.log")"
     qemu=$("$here/qemu.sh")
     kernel=$("$here/kernel.sh")
     read -r _ _ kernel_dir <<<"$kernel"
+    slowness=1
+    if grep -qx CONFIG_KASAN=y "$kernel_dir/config"; then
+        slowness=$DEBUG_SLOWNESS
+    fi
+    timeout=$((timeout * slowness))
     guest=$("$here/guest.sh")
     read -r initrd base <<<"$guest"
     scratch=$(mktemp -d)

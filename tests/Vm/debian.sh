@@ -6,9 +6,17 @@
 readonly DEBIAN_RELEASE=trixie
 readonly DEBIAN_ARCH=amd64
 readonly KERNEL_SERIES=7
+# Kernel series before VFIO's DMABUF export, and the releases whose own they are.
+readonly OLD_KERNELS=('6.1 bookworm' '6.12 trixie')
 readonly DEBIAN_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 # How long the mirror's lists count as fresh: also how long "the newest kernel" stays the same one.
 readonly DEBIAN_LISTS_MAX_AGE_MINUTES=1440
+
+# debian_use RELEASE: what the functions below are about from now on; DEBIAN_RELEASE at first.
+debian_use() {
+    debian_suite=$1
+}
+debian_use "$DEBIAN_RELEASE"
 
 # debian_mirror: prints the address of the Debian archive that this machine's own apt uses; BAR_BROKER_DEBIAN_MIRROR wins.
 debian_mirror() {
@@ -34,7 +42,7 @@ debian_mirror() {
 debian_sources() {
     local mirror suite
     mirror=$(debian_mirror)
-    for suite in "$DEBIAN_RELEASE" "$DEBIAN_RELEASE-backports"; do
+    for suite in "$debian_suite" "$debian_suite-backports"; do
         printf 'deb [arch=%s signed-by=%s] %s %s main\n' "$DEBIAN_ARCH" "$DEBIAN_KEYRING" "$mirror" "$suite"
     done
 }
@@ -54,13 +62,13 @@ debian_apt() {
 }
 
 debian_apt_dir() {
-    printf '%s/apt-%s\n' "$(cache_dir)" "$DEBIAN_RELEASE"
+    printf '%s/apt-%s\n' "$(cache_dir)" "$debian_suite"
 }
 
 # debian_refresh: makes the private apt state and brings its lists up to date, if they are not fresh. Old lists do when the
 # mirror can't be reached.
 debian_refresh() {
-    cache_locked "apt-$DEBIAN_RELEASE" debian_refresh_locked
+    cache_locked "apt-$debian_suite" debian_refresh_locked
 }
 
 debian_refresh_locked() {
@@ -97,7 +105,7 @@ debian_refresh_locked() {
 # debian_need_keys: makes sure that the machine has the release's archive keys, from Debian's own keyring package.
 debian_need_keys() {
     need_packages debian-archive-keyring
-    if [[ ! -e /usr/share/keyrings/debian-archive-$DEBIAN_RELEASE-automatic.gpg ]]; then
+    if [[ ! -e /usr/share/keyrings/debian-archive-$debian_suite-automatic.gpg ]]; then
         { packages_update && packages_install debian-archive-keyring; } >&2
     fi
 }
@@ -118,6 +126,6 @@ debian_fetch() {
 debian_bootstrap() {
     debian_acquire_options >"$1.apt.conf"
     debian_sources |
-        mmdebstrap --quiet --mode=root --variant="$2" --aptopt="$1.apt.conf" --include="$3" "${@:4}" "$DEBIAN_RELEASE" "$1" -
+        mmdebstrap --quiet --mode=root --variant="$2" --aptopt="$1.apt.conf" --include="$3" "${@:4}" "$debian_suite" "$1" -
     rm -f "$1.apt.conf"
 }

@@ -14,8 +14,8 @@ here=$(dirname "$(readlink -f "$0")")
 # shellcheck source=../lib/cache.sh
 . "$here/../lib/cache.sh"
 
-# In the order of their loading; what they depend on comes before them by itself.
-readonly MODULES=(virtio_blk erofs overlay 9pnet_virtio 9p irqbypass vfio vfio_iommu_type1 vfio-pci-core vfio-pci)
+# In the order of their loading; what they depend on comes before them by itself. Not every kernel has all of them as modules.
+readonly MODULES=(virtio_pci virtio_console virtio_blk erofs overlay 9pnet_virtio 9p irqbypass vfio vfio_iommu_type1 vfio-pci-core vfio-pci)
 # What .NET opens by name at run time, beside what its files are linked to.
 readonly DOTNET_LIBRARIES=(libssl.so.3 libcrypto.so.3)
 readonly FRAMEWORKS='^Microsoft\.(NETCore|AspNetCore)\.App$'
@@ -28,6 +28,7 @@ make_initrd() {
     add_modules "$root" "$2" "$3"
     install -m 755 "$here/init" "$root/init"
     install -m 755 "$here/main" "$root/main"
+    install -m 755 "$here/after" "$root/after"
     (cd "$root" && find . -mindepth 1 -print0 | sort -z | cpio --quiet -0 -o -H newc -R 0:0) >"$1/initrd"
     rm -rf "$root"
 }
@@ -86,7 +87,11 @@ add_modules() {
         modprobe -d "$3" -S "$2" --show-depends "$module"
     done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' |
         while read -r path; do
-            xz -dc "$path" >"$1/modules/$number-$(basename "${path%.xz}")"
+            module=$1/modules/$number-$(basename "${path%.xz}")
+            case $path in
+                *.xz) xz -dc "$path" >"$module" ;;
+                *) cp "$path" "$module" ;;
+            esac
             number=$((number + 1))
         done
 }
@@ -156,7 +161,7 @@ if ! command -v dotnet >/dev/null; then
 fi
 kernel=$("$here/kernel.sh")
 read -r release version dir <<<"$kernel"
-key=$(cache_key "$here/guest.sh" "$here/init" "$here/main" "$version" "$(dpkg-query -W busybox-static)")
+key=$(cache_key "$here/guest.sh" "$here/init" "$here/main" "$here/after" "$(basename "$dir")" "$(dpkg-query -W busybox-static)")
 initrd=$(cache_build "guest-initrd-$release-$key" make_initrd "$release" "$dir")
 key=$(cache_key "$here/guest.sh" "$here/vm-monitor" "$(dotnet_runtimes)" \
     "$(dpkg-query -W busybox-static dash libc6 libgcc-s1 libssl3 libssl3t64 libstdc++6 strace util-linux 2>/dev/null || true)")

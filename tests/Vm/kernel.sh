@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Usage: kernel.sh [--list]
+# Usage: kernel.sh [--list | --list-old]
 #
-# Makes sure that the newest Debian kernel of our series that has headers is in the cache, and prints
+# Makes sure that a Debian kernel is in the cache, and prints
 #     RELEASE PACKAGE-VERSION DIR
-# DIR holds vmlinux, config and lib/modules/RELEASE (with modules.dep). "Newest" is decided afresh once a day.
-# BAR_BROKER_VM_KERNEL=RELEASE chooses another one; --list prints those there are, newest last.
+# DIR holds image (what the emulator starts), config and lib/modules/RELEASE (with modules.dep). Which kernel BAR_BROKER_VM_KERNEL says:
+#     nothing   the newest of our series that has headers; decided afresh once a day
+#     RELEASE   another one of these; --list prints them with their versions, newest last
+#     debug     the newest, built with everything that finds mistakes (debug-kernel.sh)
+#     6.1, ...  a stable release's own, which is too old for us; --list-old prints these names
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
@@ -15,16 +18,42 @@ here=$(dirname "$(readlink -f "$0")")
 # shellcheck source=debian.sh
 . "$here/debian.sh"
 
-# list_kernels: prints the releases (7.3.4+deb13-amd64) that can be booted and built for, newest last.
+# list_kernels: prints RELEASE VERSION (7.3.4+deb13-amd64 7.3.4-1~bpo13+1) of what can be booted and built for, newest last.
 list_kernels() {
-    debian_apt apt-cache pkgnames "linux-headers-$KERNEL_SERIES." |
-        sed -n "s/^linux-headers-\($KERNEL_SERIES\.[0-9.]*+deb[0-9]*-$DEBIAN_ARCH\)\$/\1/p" | sort -V
+    local headers
+    mapfile -t headers < <(debian_apt apt-cache pkgnames "linux-headers-$KERNEL_SERIES." |
+        grep -xE "linux-headers-$KERNEL_SERIES\.[0-9.]*\+deb[0-9]*-$DEBIAN_ARCH")
+    ((${#headers[@]})) || return 0
+    debian_apt apt-cache show --no-all-versions "${headers[@]}" |
+        awk '$1 == "Package:" { sub("^linux-headers-", "", $2); release = $2 } $1 == "Version:" { print release, $2 }' | sort -V
 }
 
-# package_version RELEASE: prints the version that the release's packages share.
-package_version() {
-    debian_apt apt-cache show --no-all-versions "linux-headers-$1" "linux-binary-$1" "linux-modules-$1" |
-        sed -n 's/^Version: //p' | sort -V | tail -n 1
+# kernels: prints the same. apt takes half a second to say it until its lists change.
+kernels() {
+    local list
+    list=$(debian_apt_dir)/kernels
+    if [[ ! $list -nt $(debian_apt_dir)/updated ]]; then
+        list_kernels >"$list.$$"
+        mv "$list.$$" "$list"
+    fi
+    cat "$list"
+}
+
+# fetch_old_kernel DIR PACKAGE VERSION RELEASE: fills DIR; before 6.13 or so one package has everything.
+fetch_old_kernel() {
+    local unpacked=$1/unpacked modules
+    mkdir -p "$unpacked" "$1/lib/modules"
+    debian_fetch "$unpacked" "$2=$3"
+    for modules in "$unpacked"/{usr/,}lib/modules/"$4"; do
+        if [[ -d $modules ]]; then
+            mv "$modules" "$1/lib/modules/"
+        fi
+    done
+    mv "$unpacked/boot/vmlinuz-$4" "$1/vmlinuz"
+    mv "$unpacked/boot/config-$4" "$1/config"
+    rm -rf "$unpacked"
+    depmod --basedir "$1" "$4"
+    unpack_image "$1/vmlinuz" "$1/image"
 }
 
 # fetch_kernel DIR RELEASE VERSION: fills DIR.
@@ -38,7 +67,7 @@ fetch_kernel() {
     mv "$dir/lib/modules/$release/vmlinuz" "$dir/lib/modules/$release/config" "$dir"
     rm -rf "$unpacked"
     depmod --basedir "$dir" "$release"
-    unpack_image "$dir/vmlinuz" "$dir/vmlinux"
+    unpack_image "$dir/vmlinuz" "$dir/image"
 }
 
 # unpack_image FILE OUT: the ELF image inside a bzImage: the same kernel, but nothing to decompress under emulation (three
@@ -63,31 +92,56 @@ unpack_image() {
     head -c $((start + length - 4)) "$1" | tail -c +$((start + 1)) | "$decompress" -dc >"$2"
 }
 
-# choose_kernel: prints RELEASE VERSION of the kernel to use.
-choose_kernel() {
-    local kernels release version
-    kernels=$(list_kernels)
-    release=${BAR_BROKER_VM_KERNEL:-$(tail -n 1 <<<"$kernels")}
-    if [[ -z $release ]] || ! grep -qxF "$release" <<<"$kernels"; then
-        echo "kernel.sh: $DEBIAN_RELEASE-backports has no kernel '${release:-$KERNEL_SERIES.x}' with headers; it has:" "${kernels:-none}" >&2
+# our_kernel [RELEASE]: the newest kernel of our series, or RELEASE.
+our_kernel() {
+    local list release version dir
+    list=$(kernels)
+    read -r release version < <(awk -v wanted="${1:-}" '!wanted || $1 == wanted' <<<"$list" | tail -n 1) || true
+    if [[ -z $release ]]; then
+        echo "kernel.sh: $DEBIAN_RELEASE-backports has no kernel '${1:-$KERNEL_SERIES.x}' with headers; it has: ${list//$'\n'/, }" >&2
         return 1
     fi
-    version=$(package_version "$release")
-    printf '%s %s\n' "$release" "$version"
+    dir=$(cache_build "kernel-$release-$version-$(cache_key "$(declare -f fetch_kernel unpack_image)")" fetch_kernel "$release" "$version")
+    printf '%s %s %s\n' "$release" "$version" "$dir"
+}
+
+# old_suite SERIES: prints the release whose own kernels are of that series, if one is.
+old_suite() {
+    printf '%s\n' "${OLD_KERNELS[@]}" | awk -v series="$1" '$1 == series { print $2 }'
+}
+
+# old_kernel SERIES SUITE: that release's kernel.
+old_kernel() {
+    local package version release dir
+    debian_use "$2"
+    debian_refresh
+    # The package without a version in its name depends on the one that is the kernel.
+    read -r package version < <(debian_apt apt-cache show --no-all-versions "linux-image-$DEBIAN_ARCH" |
+        sed -n 's/^Depends: \(linux-image-[^ ]*\) (= \([^)]*\)).*/\1 \2/p') || true
+    release=${package#linux-image-}
+    if [[ $release != "$1".* ]]; then
+        echo "kernel.sh: the kernel of $2 is '$release', which is no $1" >&2
+        return 1
+    fi
+    dir=$(cache_build "kernel-$release-$version-$(cache_key "$(declare -f fetch_old_kernel unpack_image)")" \
+        fetch_old_kernel "$package" "$version" "$release")
+    printf '%s %s %s\n' "$release" "$version" "$dir"
 }
 
 need_packages kmod xz-utils zstd
-debian_refresh
-if [[ ${1:-} == --list ]]; then
-    list_kernels
-    exit
+cache_prune 'kernel-*'
+choice=${BAR_BROKER_VM_KERNEL:-}
+suite=$(old_suite "$choice")
+if [[ ${1:-} == --list-old ]]; then
+    printf '%s\n' "${OLD_KERNELS[@]}" | cut -d ' ' -f 1
+elif [[ ${1:-} == --list ]]; then
+    debian_refresh
+    kernels
+elif [[ $choice == debug ]]; then
+    exec "$here/debug-kernel.sh"
+elif [[ -n $suite ]]; then
+    old_kernel "$choice" "$suite"
+else
+    debian_refresh
+    our_kernel "$choice"
 fi
-# apt takes half a second to say the same until its lists change.
-choice=$(debian_apt_dir)/kernel-${BAR_BROKER_VM_KERNEL:-newest}
-if [[ ! $choice -nt $(debian_apt_dir)/updated ]]; then
-    choose_kernel >"$choice.$$"
-    mv "$choice.$$" "$choice"
-fi
-read -r release version <"$choice"
-dir=$(cache_build "kernel-$release-$version-$(cache_key "$(declare -f fetch_kernel unpack_image)")" fetch_kernel "$release" "$version")
-printf '%s %s %s\n' "$release" "$version" "$dir"

@@ -2,7 +2,7 @@
 # Usage: module.sh [--sparse] [DIR] [OUT]
 #
 # Builds the kernel module in DIR (deploy/kmod/bar_lease unless given; it has a Kbuild or Makefile) for the virtual
-# machine's kernel, in the build chroot, from a copy: the checkout stays clean. Every warning, W=1's too, is an error.
+# machine's kernel, the one that BAR_BROKER_VM_KERNEL names (kernel.sh), in the build chroot, from a copy: the checkout stays clean. Every warning, W=1's too, is an error.
 # Puts the .ko files into OUT if given; always prints their paths, one a line. Unchanged sources are not built again.
 # --sparse: checks with sparse instead; its warnings are errors too.
 # The compiler's output goes to stderr with the checkout's paths.
@@ -22,7 +22,7 @@ build_module() {
     "$here/chroot.sh" run "$dir/build" sh -c 'exec make -C "$KERNEL_BUILD" M=/source W=1e "$@" modules' sh "${@:3}" 2>&1 |
         tee "$dir/log" | sed "s,^/source/,$source/,"
     # modpost and sparse only warn; what sparse says about the kernel's own headers isn't ours.
-    if grep -v '^/usr/src/' "$dir/log" | grep -qiE '(warning|error):'; then
+    if grep -vE '^/(usr/src|kernel)/' "$dir/log" | grep -qiE '(warning|error):'; then
         echo "warnings are errors here"
         return 1
     fi
@@ -43,9 +43,9 @@ if [[ ! -f $source/Kbuild && ! -f $source/Makefile ]]; then
     echo "module.sh: '$source' has no Kbuild or Makefile" >&2
     exit 2
 fi
-root=$("$here/chroot.sh" path)
+id=$("$here/chroot.sh" id)
 mapfile -d '' files < <(find "$source" -type f \( -name '*.[chS]' -o -name Kbuild -o -name Makefile \) -print0 | sort -z)
-key=$(cache_key "$(basename "$root")" "${check[*]}" "$(declare -f build_module)" "${files[@]}" "${files[@]#"$source"}")
+key=$(cache_key "$id" "${check[*]}" "$(declare -f build_module)" "${files[@]}" "${files[@]#"$source"}")
 cache_prune 'module-*' 7
 built=$(cache_build "module-$(basename "$source")-$key" build_module "$source" "${check[@]}")
 for ko in "$built"/*.ko; do

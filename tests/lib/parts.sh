@@ -54,12 +54,10 @@ run_scenarios() {
         "$dotnet" "$stage/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}" -trait- machine=real
 }
 
-part_module() {
-    check module "$root/tests/Vm/module.sh"
-    check module-sparse "$root/tests/Vm/module.sh" --sparse
-}
-
 part_vm() {
+    local releases
+    releases=$(kernel_releases)
+    printf '  on %s\n' "$(tail -n 1 <<<"$releases")"
     check_tests vm-module test_module_in_vm
     check_tests vm-stress-short stress_short
     stage_once

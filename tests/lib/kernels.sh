@@ -1,0 +1,87 @@
+# shellcheck shell=bash disable=SC2154
+# The parts of run.sh that are about kernels other than the one that everything else runs on. Sourced by it alone, after
+# parts.sh, and bound by the same rules.
+
+# kernel_releases: prints those that the distribution has headers of, newest last.
+kernel_releases() {
+    "$root/tests/Vm/kernel.sh" --list | cut -d ' ' -f 1
+}
+
+# The module for every kernel; its tests' own modules for the one that the tests run on.
+part_module() {
+    local release releases
+    releases=$(kernel_releases)
+    for release in $releases; do
+        check "module-$release" compile_module "$release" "$root/deploy/kmod/bar_lease"
+    done
+    check "test-modules-$release" compile_module "$release" "$root"/tests/Kmod/*/ "$root/tests/Vm/faulty"
+}
+
+# compile_module RELEASE DIR...: without a warning, W=1's and sparse's included.
+compile_module() {
+    local dir
+    export BAR_BROKER_VM_KERNEL=$1
+    for dir in "${@:2}"; do
+        if [[ -e $dir/Kbuild ]]; then
+            "$root/tests/Vm/module.sh" "$dir"
+            "$root/tests/Vm/module.sh" --sparse "$dir"
+        fi
+    done
+}
+
+# test_module_on KERNEL NAME: the module's tests, in the virtual machine; logs go to results/NAME.
+test_module_on() {
+    need_packages gcc libc6-dev
+    "$root/tests/Kmod/run.sh" --kernel "$1" "$(make_results "$2")"
+}
+
+part_vm_debug() {
+    check debug-kernel "$root/tests/Vm/debug-kernel.sh"
+    ((status == 0)) || return 0
+    check_tests debug-selftest "$root/tests/Vm/debug-selftest.sh" "$(make_results debug-selftest)"
+    check_tests vm-debug test_module_on debug vm-debug
+}
+
+part_vm_kernels() {
+    local release
+    for release in $(kernel_releases); do
+        check_tests "vm-$release" test_module_on "$release" "vm-$release"
+    done
+}
+
+# Kernels that can't do it: the broker has to say so, and do nothing by halves.
+part_vm_old() {
+    local kernel command
+    stage_once
+    [[ $staged == yes ]] || return 0
+    for kernel in $("$root/tests/Vm/kernel.sh" --list-old); do
+        check "vm-$kernel" boot_broker_on "$kernel" "$results/vm-$kernel"
+        for command in doctor run; do
+            check "vm-$kernel-$command" says_too_old "$results/vm-$kernel/$command"
+        done
+    done
+}
+
+# boot_broker_on KERNEL RESULTS: runs `bar-broker doctor` and `bar-broker run` on KERNEL, with a device bound to vfio-pci; what
+# each printed goes to RESULTS/doctor.log and run.log, and how it ended to .status.
+boot_broker_on() {
+    local policy=$scratch/old-kernel
+    install -D -m 644 "$root/tests/Vm/old-kernel-policy.json" "$policy/etc/bar-broker/policy.json"
+    # shellcheck disable=SC2016 # the guest's
+    BAR_BROKER_VM_KERNEL=$1 "$root/tests/Vm/boot.sh" --results "$2" --payload "$payload" --payload "$policy" \
+        --timeout 600 -- sh -c '
+        uname -r
+        for command in doctor run; do
+            timeout 120 dotnet "$0/broker/bar-broker.dll" "$command" --config /etc/bar-broker/policy.json >"/results/$command.log" 2>&1
+            echo "$?" >"/results/$command.status"
+        done' "$GUEST_STAGE"
+}
+
+# says_too_old FILES: FILES.log says from which kernel on it works, and FILES.status is that of a broker that did not start.
+says_too_old() {
+    local code
+    code=$(<"$1.status")
+    cat "$1.log"
+    echo "exit status $code"
+    ((code == 1)) && grep -qF 6.19 "$1.log"
+}
