@@ -5,7 +5,8 @@
 #   lint    C#, C and shell are formatted, and clean to their checkers
 #   unit    unit tests
 #   e2e     the scenarios on the simulated device
-#   module  the kernel module compiles for every kernel there is without a warning, W=1 and sparse included
+#   module  the kernel module compiles for every kernel there is without a warning, W=1 and sparse included; the broker's copies of
+#           its uAPI and of VFIO's are right
 #   vm      the scenarios on an unmodified kernel, behind VFIO, in a virtual machine
 # and, only when named:
 #   vm-debug    the module's tests on a kernel with KASAN, lockdep and kmemleak (the first time it is built: a quarter of an hour)

@@ -15,6 +15,20 @@ part_module() {
         check "module-$release" compile_module "$release" "$root/deploy/kmod/bar_lease"
     done
     check "test-modules-$release" compile_module "$release" "$root"/tests/Kmod/*/ "$root/tests/Vm/faulty"
+    build_once
+    [[ $built == yes ]] || return 0
+    check_tests uapi test_uapi_copies
+}
+
+# What the broker has of the kernel's structs and numbers, against the headers of the newest kernel: the machine's own may be
+# older than the interfaces.
+test_uapi_copies() {
+    local chroot headers
+    chroot=$("$root/tests/Vm/chroot.sh" path)
+    headers=$(printf '%s\n' "$chroot"/usr/src/linux-headers-*-common/include/uapi | sort -V | tail -n 1)
+    need_packages gcc libc6-dev
+    BAR_BROKER_KERNEL_HEADERS=$headers dotnet "$root/tests/Broker.Tests/bin/Release/net10.0/Broker.Tests.dll" "${RUNNER_OPTIONS[@]}" \
+        -trait headers=kernel
 }
 
 # compile_module RELEASE DIR...: without a warning, W=1's and sparse's included.
