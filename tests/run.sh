@@ -8,6 +8,7 @@
 #   module  the kernel module compiles for every kernel there is without a warning, W=1 and sparse included; the broker's copies of
 #           its uAPI and of VFIO's are right
 #   vm      the scenarios on an unmodified kernel, behind VFIO, in a virtual machine
+#   install the module as an operator installs it: DKMS for every kernel there is, systemd and udev in a virtual machine
 # and, only when named:
 #   vm-debug    the module's tests on a kernel with KASAN, lockdep and kmemleak (the first time it is built: a quarter of an hour)
 #   vm-kernels  the module's tests on every kernel that the distribution has headers of
@@ -35,7 +36,7 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 # shellcheck source=lib/kernels.sh
 . "$root/tests/lib/kernels.sh"
 
-readonly ALL_PARTS=(lint unit e2e module vm) MORE_PARTS=(vm-debug vm-kernels vm-old bench)
+readonly ALL_PARTS=(lint unit e2e module vm install) MORE_PARTS=(vm-debug vm-kernels vm-old bench)
 
 parts=("$@")
 ((${#parts[@]})) || parts=("${ALL_PARTS[@]}")

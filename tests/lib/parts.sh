@@ -89,6 +89,15 @@ written_through_a_lease() {
     [[ $found == "$expected" ]]
 }
 
+# The module, its node and its groups, as an operator installs them.
+part_install() {
+    check_tests install install_in_vm
+}
+
+install_in_vm() {
+    "$root/tests/Install/run.sh" "$(make_results install)"
+}
+
 part_bench() {
     stage_once
     [[ $staged == yes ]] || return 0
