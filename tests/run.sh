@@ -11,6 +11,7 @@
 #   install the module as an operator installs it: DKMS for every kernel there is, systemd and udev in a virtual machine
 # and, only when named:
 #   vm-debug    the module's tests on a kernel with KASAN, lockdep and kmemleak (the first time it is built: a quarter of an hour)
+#   vm-iommufd  the scenarios on that kernel, which has IOMMUFD as well
 #   vm-kernels  the module's tests on every kernel that the distribution has headers of
 #   vm-old      what the broker says on kernels that are too old
 #   bench       figures, one a line: `bench NAME KEY=VALUE...`
@@ -36,7 +37,7 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 # shellcheck source=lib/kernels.sh
 . "$root/tests/lib/kernels.sh"
 
-readonly ALL_PARTS=(lint unit e2e module vm install) MORE_PARTS=(vm-debug vm-kernels vm-old bench)
+readonly ALL_PARTS=(lint unit e2e module vm install) MORE_PARTS=(vm-debug vm-iommufd vm-kernels vm-old bench)
 
 parts=("$@")
 ((${#parts[@]})) || parts=("${ALL_PARTS[@]}")

@@ -5,7 +5,7 @@
 # Where the guest has the staged programs.
 readonly GUEST_STAGE=/opt/bar-broker-tests
 # Under emulation everything takes its time. Each is a few times what was seen.
-readonly VM_TIMEOUT=1800
+readonly VM_TIMEOUT=1800 IOMMUFD_TIMEOUT=5400 IOMMUFD_PATIENCE=1200
 readonly RUNNER_OPTIONS=(-noColor -noLogo -failSkips)
 
 part_lint() {
@@ -87,6 +87,27 @@ written_through_a_lease() {
     found=$(od -A n -t x4 -j "$offset" -N 4 "$1/ivshmem.bin" | tr -d ' ')
     echo "at $offset the backing file has $found; a client wrote $expected"
     [[ $found == "$expected" ]]
+}
+
+# The scenarios on a kernel with IOMMUFD, which the distribution's is built without: the debug kernel, whose checks make
+# everything several times slower. BAR_BROKER_SCENARIOS: options for the test program, to run some of them.
+part_vm-iommufd() {
+    stage_once
+    [[ $staged == yes ]] || return 0
+    check_tests vm-iommufd run_scenarios_with_iommufd
+}
+
+run_scenarios_with_iommufd() {
+    local vm module options
+    vm=$(make_results vm-iommufd)
+    read -ra options <<<"${BAR_BROKER_SCENARIOS:-}"
+    export BAR_BROKER_VM_KERNEL=debug
+    module=$("$root/tests/Vm/module.sh")
+    fill_backing_file "$scratch/ivshmem.bin"
+    "$root/tests/Vm/boot.sh" --results "$vm" --timeout "$IOMMUFD_TIMEOUT" --memory 4096 --payload "$payload" --module "$module" \
+        --ivshmem "$scratch/ivshmem.bin" --env "BAR_BROKER_STAGE=$GUEST_STAGE" --env BAR_BROKER_RESULTS=/results \
+        --env "BAR_BROKER_PATIENCE=$IOMMUFD_PATIENCE" \
+        -- dotnet "$GUEST_STAGE/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}" "${options[@]}"
 }
 
 # The module, its node and its groups, as an operator installs them.
