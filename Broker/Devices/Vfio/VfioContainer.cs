@@ -20,7 +20,7 @@ internal sealed class VfioContainer : IDisposable
     /// <exception cref="DeviceOpenException">There is no VFIO, or it has no use for us.</exception>
     public VfioContainer()
     {
-        _container = Open(NodePath, "load VFIO (modprobe vfio-pci vfio_iommu_type1)");
+        _container = Open(NodePath, "load VFIO (modprobe -a vfio-pci vfio_iommu_type1)");
         try
         {
             int version = Ioctl.Call(_container, VfioUapi.GetApiVersion, 0, "VFIO_GET_API_VERSION");

@@ -19,7 +19,7 @@ internal sealed class VfioGroupRoute(PciSysfs sysfs, string root = "/") : IVfioR
         {
             (true, true) => null,
             (false, false) => new RouteObstacle($"there is no {container}: this kernel is built without CONFIG_VFIO_GROUP and CONFIG_VFIO_CONTAINER", OfKernel: true),
-            (false, true) => new RouteObstacle($"there is no {container}: modprobe vfio_iommu_type1", OfKernel: false),
+            (false, true) => new RouteObstacle($"there is no {container}: this kernel is built without CONFIG_VFIO_CONTAINER", OfKernel: true),
             (true, false) => new RouteObstacle($"there is no {group}: VFIO's no-IOMMU mode is refused, as nothing would confine the device", OfKernel: false),
         };
     }

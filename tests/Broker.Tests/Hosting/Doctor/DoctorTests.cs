@@ -71,7 +71,7 @@ public sealed class DoctorTests : IDisposable
 
     [Theory]
     [InlineData("sys/bus/pci/drivers/vfio-pci", "vfio", "modprobe vfio-pci")]
-    [InlineData("dev/vfio/vfio", "vfio", "modprobe vfio_iommu_type1")]
+    [InlineData("dev/vfio/vfio", "vfio", "CONFIG_VFIO_DEVICE_CDEV")]
     [InlineData("sys/kernel/iommu_groups", "iommu", "intel_iommu=on")]
     [InlineData("etc/group", "group", "groupadd --system bar-lease")]
     [InlineData("sys/bus/pci/devices/0000:01:00.0", "0000:01:00.0", "lspci -D")]
