@@ -113,9 +113,17 @@ internal sealed class IommufdRoute(PciSysfs sysfs, string root = "/") : IVfioRou
 
     private OwnedDescriptor OpenAndBind(PciAddress address, OwnedDescriptor context)
     {
-        OwnedDescriptor device = Open(DeviceNode(address));
+        string node = DeviceNode(address);
+        OwnedDescriptor device = Open(node);
         try
         {
+            // Nodes are numbered as functions are bound, so this one may have become another function's. From here on it can't: an open
+            // node keeps its function.
+            if (Files.DeviceNumberOf(device) != sysfs.VfioDeviceNumberOf(address))
+            {
+                throw new DeviceOpenException($"{node} was not {address}'s any more when it was opened: functions are being bound and unbound. Try again.");
+            }
+
             Bind(device, context);
             return device;
         }
@@ -123,6 +131,11 @@ internal sealed class IommufdRoute(PciSysfs sysfs, string root = "/") : IVfioRou
         {
             device.Dispose();
             throw ToOpenFailure(address, exception);
+        }
+        catch
+        {
+            device.Dispose();
+            throw;
         }
     }
 

@@ -36,6 +36,19 @@ internal sealed partial class PciSysfs(string root = "/")
             : null;
     }
 
+    /// <summary>The number of that device's node, <c>major:minor</c>; null when there is none any more.</summary>
+    public string? VfioDeviceNumberOf(PciAddress address)
+    {
+        try
+        {
+            return VfioDeviceOf(address) is { } name ? File.ReadAllText(Path.Combine(FunctionPath(address), "vfio-dev", name, "dev")).Trim() : null;
+        }
+        catch (IOException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>All IOMMU groups.</summary>
     public ImmutableArray<int> IommuGroups()
     {

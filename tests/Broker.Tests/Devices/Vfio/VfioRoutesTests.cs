@@ -146,6 +146,27 @@ public sealed class VfioRoutesTests : IDisposable
     }
 
     [Theory]
+    [InlineData("511:0\n")]
+    [InlineData(null)]
+    public void A_node_that_became_another_function_s_is_not_bound(string? number)
+    {
+        _machine.AddIommufd(First);
+        string path = $"sys/bus/pci/devices/{First}/vfio-dev/vfio0/dev";
+        _machine.Remove(path);
+        if (number is not null)
+        {
+            _machine.Write(path, number);
+        }
+
+        using IommufdRoute route = NewIommufd();
+
+        DeviceOpenException exception = Assert.Throws<DeviceOpenException>(() => route.OpenFunction(First));
+
+        Assert.StartsWith("/dev/vfio/devices/vfio0 was not 0000:01:00.0's any more", exception.Message, StringComparison.Ordinal);
+        Assert.False(route.HoldsGroup(7));
+    }
+
+    [Theory]
     [InlineData(Errno.Busy, true, "Another process has the IOMMU group of 0000:01:00.0")]
     [InlineData(Errno.InvalidArgument, true, "Another process has 0000:01:00.0")]
     [InlineData(Errno.NotPermitted, false, "turn interrupt remapping on in the firmware")]

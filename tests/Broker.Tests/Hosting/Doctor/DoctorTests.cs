@@ -109,6 +109,14 @@ public sealed class DoctorTests : IDisposable
     }
 
     [Fact]
+    public void A_kernel_without_user_namespaces_is_fine()
+    {
+        _machine.Remove("proc/self/uid_map");
+
+        Assert.Equal(0, Examine(FakeMachine.Nvme).Status);
+    }
+
+    [Fact]
     public void The_module_s_absence_is_in_the_way()
     {
         _machine.ModuleFailure = new DeviceOpenException("There is no /dev/bar_lease: modprobe bar_lease.");

@@ -87,7 +87,8 @@ internal sealed class FakeMachine : IProbe, IDisposable
     /// <summary>Gives the function a node of its own, and the machine IOMMUFD.</summary>
     public void AddIommufd(PciAddress address, string name = "vfio0")
     {
-        Directory.CreateDirectory(PathOf($"sys/bus/pci/devices/{address}/vfio-dev/{name}"));
+        // The number of an ordinary file, as which the node is there.
+        Write($"sys/bus/pci/devices/{address}/vfio-dev/{name}/dev", "0:0\n");
         Write($"dev/vfio/devices/{name}", "", UnixFileMode.UserRead | UnixFileMode.UserWrite);
         Write("dev/iommu", "", UnixFileMode.UserRead | UnixFileMode.UserWrite);
     }
