@@ -97,7 +97,7 @@ public sealed class VfioDeviceOpener : IDisposable
 
             (VfioFunction function, RouteChoice choice) = _routes.Open(address);
             VfioBarDevice device = Start(name, address, function);
-            _logger.Opened(name, address, choice.Text, device.Bars.Length);
+            _logger.Opened(name, address, choice.Route.Describe(address), device.Bars.Length);
             return device;
         }
         catch (UnixException exception)
