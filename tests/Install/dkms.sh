@@ -47,6 +47,9 @@ mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/tmp"
 cp -R "$source" "$root/tmp/$PACKAGE"
 
+version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$source/dkms.conf")
+check "the module's package has the broker's version" \
+    is "$version" "$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' "$here/../../Directory.Build.props")"
 check 'DKMS takes the source' inside dkms add "/tmp/$PACKAGE"
 for build in "$root"/usr/lib/modules/*/build; do
     release=$(basename "$(dirname "$build")")
@@ -64,7 +67,7 @@ for build in "$root"/usr/lib/modules/*/build; do
 done
 
 newest=$(find "$root/usr/lib/modules" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -V | tail -n 1)
-inside cp -R "/usr/src/$PACKAGE-$(inside sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "/tmp/$PACKAGE/dkms.conf")" /tmp/by-hand
+cp -R "$source" "$root/tmp/by-hand"
 check 'make by hand builds it against the headers that KDIR names' inside make -s -C /tmp/by-hand "KDIR=/lib/modules/$newest/build"
 check 'make install puts it below lib/modules' \
     inside make -s -C /tmp/by-hand install "KDIR=/lib/modules/$newest/build" INSTALL_MOD_PATH=/tmp/installed DEPMOD=true
