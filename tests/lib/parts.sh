@@ -5,7 +5,7 @@
 # Where the guest has the staged programs.
 readonly GUEST_STAGE=/opt/bar-broker-tests
 # Under emulation everything takes its time. Each is a few times what was seen.
-readonly VM_TIMEOUT=1800 IOMMUFD_TIMEOUT=5400 IOMMUFD_PATIENCE=1200
+readonly VM_TIMEOUT=1800
 readonly RUNNER_OPTIONS=(-noColor -noLogo -failSkips)
 
 part_lint() {
@@ -104,9 +104,8 @@ run_scenarios_with_iommufd() {
     export BAR_BROKER_VM_KERNEL=debug
     module=$("$root/tests/Vm/module.sh")
     fill_backing_file "$scratch/ivshmem.bin"
-    "$root/tests/Vm/boot.sh" --results "$vm" --timeout "$IOMMUFD_TIMEOUT" --memory 4096 --payload "$payload" --module "$module" \
+    "$root/tests/Vm/boot.sh" --results "$vm" --timeout "$VM_TIMEOUT" --memory 4096 --payload "$payload" --module "$module" \
         --ivshmem "$scratch/ivshmem.bin" --env "BAR_BROKER_STAGE=$GUEST_STAGE" --env BAR_BROKER_RESULTS=/results \
-        --env "BAR_BROKER_PATIENCE=$IOMMUFD_PATIENCE" \
         -- dotnet "$GUEST_STAGE/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}" "${options[@]}"
 }
 
