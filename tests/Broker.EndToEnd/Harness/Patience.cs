@@ -10,7 +10,8 @@ internal static class Patience
 {
     internal static readonly TimeSpan Limit = TimeSpan.FromMinutes(4) * Slowness;
 
-    private static double Slowness => double.Parse(Environment.GetEnvironmentVariable("BAR_BROKER_VM_SLOWNESS") ?? "1", CultureInfo.InvariantCulture);
+    /// <summary>For limits that are a promise of the broker's: on a kernel that checks everything it can keep them only by so much.</summary>
+    internal static double Slowness => double.Parse(Environment.GetEnvironmentVariable("BAR_BROKER_VM_SLOWNESS") ?? "1", CultureInfo.InvariantCulture);
 
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(20);
 
