@@ -89,26 +89,6 @@ written_through_a_lease() {
     [[ $found == "$expected" ]]
 }
 
-# The scenarios on a kernel with IOMMUFD, which the distribution's is built without: the debug kernel, whose checks make
-# everything several times slower. BAR_BROKER_SCENARIOS: options for the test program, to run some of them.
-part_vm-iommufd() {
-    stage_once
-    [[ $staged == yes ]] || return 0
-    check_tests vm-iommufd run_scenarios_with_iommufd
-}
-
-run_scenarios_with_iommufd() {
-    local vm module options
-    vm=$(make_results vm-iommufd)
-    read -ra options <<<"${BAR_BROKER_SCENARIOS:-}"
-    export BAR_BROKER_VM_KERNEL=debug
-    module=$("$root/tests/Vm/module.sh")
-    fill_backing_file "$scratch/ivshmem.bin"
-    "$root/tests/Vm/boot.sh" --results "$vm" --timeout "$VM_TIMEOUT" --memory 4096 --payload "$payload" --module "$module" \
-        --ivshmem "$scratch/ivshmem.bin" --env "BAR_BROKER_STAGE=$GUEST_STAGE" --env BAR_BROKER_RESULTS=/results \
-        -- dotnet "$GUEST_STAGE/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}" "${options[@]}"
-}
-
 # The module, its node and its groups, as an operator installs them.
 part_install() {
     check_tests install install_in_vm
