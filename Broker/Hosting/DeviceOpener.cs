@@ -96,8 +96,6 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
         }
     }
 
-    private static StartException Unfit(UnfitKernelException exception) => new(exception.Message, exception) { ExitCode = ExitCodes.UnfitKernel };
-
     private async Task<IBarDevice> OpenAsync(DeviceDefinition definition, string file)
     {
         switch (definition.Source)
@@ -122,4 +120,6 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
                 throw new InvalidOperationException($"{definition.Source.GetType().Name} is no source of devices.");
         }
     }
+
+    private static StartException Unfit(UnfitKernelException exception) => new(exception.Message, exception) { ExitCode = ExitCodes.UnfitKernel };
 }
