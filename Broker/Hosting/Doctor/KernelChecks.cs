@@ -62,7 +62,10 @@ internal sealed class KernelChecks(Machine machine, IProbe probe)
             (true, true) => Finding.Ok(Subject, "vfio-pci is loaded, with IOMMUFD and with IOMMU groups in containers"),
             (true, false) => Finding.Ok(Subject, "vfio-pci is loaded, with IOMMUFD"),
             (false, true) => Finding.Ok(Subject, "vfio-pci is loaded, with IOMMU groups in containers"),
-            _ => Finding.Failure(Subject, $"there is neither {VfioContainer.NodePath} nor {IommufdRoute.ContextPath}: boot a kernel built with CONFIG_VFIO_CONTAINER or CONFIG_VFIO_DEVICE_CDEV, or hand the nodes in if this is a container's /dev"),
+            _ => Finding.Failure(
+                Subject,
+                $"there is neither {VfioContainer.NodePath} nor {IommufdRoute.ContextPath}: boot a kernel built with CONFIG_VFIO_CONTAINER or CONFIG_VFIO_DEVICE_CDEV,"
+                    + " or hand the nodes in if this is a container's /dev"),
         };
     }
 
