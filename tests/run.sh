@@ -5,10 +5,13 @@
 #   lint    C#, C and shell are formatted, and clean to their checkers
 #   unit    unit tests
 #   e2e     the scenarios on the simulated device
-#   module  the kernel module compiles for every kernel there is without a warning, W=1 and sparse included
+#   module  the kernel module compiles for every kernel there is without a warning, W=1 and sparse included; the broker's copies of
+#           its uAPI and of VFIO's are right
 #   vm      the scenarios on an unmodified kernel, behind VFIO, in a virtual machine
+#   install the module as an operator installs it: DKMS for every kernel there is, systemd and udev in a virtual machine
 # and, only when named:
 #   vm-debug    the module's tests on a kernel with KASAN, lockdep and kmemleak (the first time it is built: a quarter of an hour)
+#   vm-iommufd  the scenarios on that kernel, which has IOMMUFD as well
 #   vm-kernels  the module's tests on every kernel that the distribution has headers of
 #   vm-old      what the broker says on kernels that are too old
 #   vm-stress   leases under stress for minutes, on three machines (BAR_LEASE_STRESS_SECONDS each, 120)
@@ -37,7 +40,7 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 # shellcheck source=lib/stress.sh
 . "$root/tests/lib/stress.sh"
 
-readonly ALL_PARTS=(lint unit e2e module vm) MORE_PARTS=(vm-debug vm-kernels vm-old vm-stress bench)
+readonly ALL_PARTS=(lint unit e2e module vm install) MORE_PARTS=(vm-debug vm-iommufd vm-kernels vm-old vm-stress bench)
 
 parts=("$@")
 ((${#parts[@]})) || parts=("${ALL_PARTS[@]}")

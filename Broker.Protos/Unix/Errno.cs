@@ -7,6 +7,7 @@ internal static class Errno
     internal const int NoEntry = 2;
     internal const int NoSuchProcess = 3;
     internal const int Interrupted = 4;
+    internal const int NoSuchDevice = 6;
     internal const int Again = 11;
     internal const int NoMemory = 12;
     internal const int AccessDenied = 13;

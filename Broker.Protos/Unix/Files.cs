@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace BarBroker.Unix;
@@ -149,6 +150,13 @@ internal static class Files
     /// <summary>The size in bytes.</summary>
     public static ulong LengthOf(OwnedDescriptor descriptor) => StatusOf(descriptor).Size;
 
+    /// <summary>The number of the device behind a device node, as sysfs writes it: <c>major:minor</c>. Of other files it is 0:0.</summary>
+    public static string DeviceNumberOf(OwnedDescriptor descriptor)
+    {
+        Libc.FileStatus status = StatusOf(descriptor);
+        return string.Create(CultureInfo.InvariantCulture, $"{status.DeviceMajor}:{status.DeviceMinor}");
+    }
+
     /// <summary>Type, owner, mode and size.</summary>
     public static FileFacts FactsOf(OwnedDescriptor descriptor)
     {
@@ -208,5 +216,11 @@ internal static partial class Libc
 
         [FieldOffset(40)]
         internal ulong Size;
+
+        [FieldOffset(128)]
+        internal uint DeviceMajor;
+
+        [FieldOffset(132)]
+        internal uint DeviceMinor;
     }
 }

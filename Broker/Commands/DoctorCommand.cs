@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using BarBroker.Devices;
+using BarBroker.Hosting;
 using BarBroker.Hosting.Doctor;
 using BarBroker.Policy;
 
@@ -9,10 +10,6 @@ namespace BarBroker.Commands;
 /// <summary><c>bar-broker doctor</c>: says what on this machine is in the way of leases, and what to do about it.</summary>
 internal static class DoctorCommand
 {
-    private const int Healthy = 0;
-    private const int Unhealthy = 1;
-    private const int BadInput = 2;
-
     public static Command Create()
     {
         Option<string?> config = new("--config") { Description = "Look at the devices and the group of this policy.", HelpName = "FILE" };
@@ -39,7 +36,7 @@ internal static class DoctorCommand
         catch (PolicyException exception)
         {
             errors.WriteLine(exception.Message);
-            return BadInput;
+            return ExitCodes.Invalid;
         }
 
         examination = examination with
@@ -54,6 +51,7 @@ internal static class DoctorCommand
     {
         int failures = 0;
         int warnings = 0;
+        bool unfit = false;
 
         // Line by line as they come: opening a device can take its time.
         foreach (Finding finding in findings)
@@ -65,12 +63,13 @@ internal static class DoctorCommand
                 _ => "FAIL",
             };
             output.WriteLine($"{verdict,-5}{finding.Subject,-14}{finding.Text}");
-            failures += finding.Verdict == Verdict.Failure ? 1 : 0;
+            failures += finding.Verdict is Verdict.Failure or Verdict.UnfitKernel ? 1 : 0;
+            unfit |= finding.Verdict == Verdict.UnfitKernel;
             warnings += finding.Verdict == Verdict.Warning ? 1 : 0;
         }
 
         output.WriteLine(failures == 0 ? $"Nothing is in the way, {warnings} warning(s)." : $"{failures} thing(s) in the way, {warnings} warning(s).");
-        return failures == 0 ? Healthy : Unhealthy;
+        return unfit ? ExitCodes.UnfitKernel : failures == 0 ? ExitCodes.Success : ExitCodes.Failure;
     }
 
     private static PciAddress[] ParseFunctions(ArgumentResult result)

@@ -34,7 +34,7 @@ internal static class RunCommand
         catch (StartException exception)
         {
             await Console.Error.WriteLineAsync(exception.Message);
-            return ExitCodes.Failure;
+            return exception.ExitCode;
         }
         catch (OperationCanceledException) when (signals.Token.IsCancellationRequested)
         {

@@ -38,8 +38,9 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
     /// <exception cref="StartException">Something is in the way.</exception>
     public async Task<bool> RunAsync(BrokerPolicy policy, string policyFile, CancellationToken stop)
     {
-        uint group = FindGroup(policy.ClientGroup);
         await using DeviceOpener opener = new(loggers, time);
+        await opener.CheckKernelAsync(policy);
+        uint group = FindGroup(policy.ClientGroup);
         ImmutableArray<IBarDevice> devices = await opener.OpenAsync(policy, policyFile);
         ServedDevices served = new(policy, devices);
         LeaseTable leases = new(devices, new LeaseLimits(), time, loggers.CreateLogger<LeaseTable>());

@@ -7,10 +7,35 @@ using BarBroker.Policy;
 namespace BarBroker.Hosting;
 
 /// <summary>Opens the devices of a policy, and closes them again: all or none.</summary>
-internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time) : IAsyncDisposable
+/// <param name="loggers">Makes the loggers of the devices.</param>
+/// <param name="time">The clock of the devices.</param>
+/// <param name="root">Where the file system begins; another than <c>/</c> in tests.</param>
+internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, string root = "/") : IAsyncDisposable
 {
     private readonly List<IBarDevice> _devices = [];
     private VfioDeviceOpener? _vfio;
+
+    private VfioDeviceOpener Vfio => _vfio ??= new VfioDeviceOpener(loggers, time, root);
+
+    /// <summary>Looks whether the running kernel has what the policy's devices take.</summary>
+    /// <exception cref="StartException">It does not.</exception>
+    public async Task CheckKernelAsync(BrokerPolicy policy)
+    {
+        PciAddress[] functions = [.. policy.Devices.Select(device => device.Source).OfType<PciSource>().Select(source => source.Address)];
+        if (functions.Length == 0)
+        {
+            return;
+        }
+
+        try
+        {
+            await Vfio.CheckKernelAsync(functions);
+        }
+        catch (UnfitKernelException exception)
+        {
+            throw Unfit(exception);
+        }
+    }
 
     /// <summary>Opens every device, and checks that windows and areas fit it.</summary>
     /// <param name="policy">The policy.</param>
@@ -80,8 +105,11 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time) : 
             case PciSource pci:
                 try
                 {
-                    _vfio ??= new VfioDeviceOpener(loggers, time);
-                    return await _vfio.OpenAsync(definition.Name, pci.Address);
+                    return await Vfio.OpenAsync(definition.Name, pci.Address);
+                }
+                catch (UnfitKernelException exception)
+                {
+                    throw Unfit(exception);
                 }
                 catch (DeviceOpenException exception)
                 {
@@ -92,4 +120,6 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time) : 
                 throw new InvalidOperationException($"{definition.Source.GetType().Name} is no source of devices.");
         }
     }
+
+    private static StartException Unfit(UnfitKernelException exception) => new(exception.Message, exception) { ExitCode = ExitCodes.UnfitKernel };
 }

@@ -11,4 +11,7 @@ internal static class ExitCodes
 
     /// <summary>The command line or the policy can't be right. Trying again changes nothing.</summary>
     public const int Invalid = 2;
+
+    /// <summary>The running kernel can't lease devices: it is too old, or built without what that takes. Only another kernel helps.</summary>
+    public const int UnfitKernel = 3;
 }

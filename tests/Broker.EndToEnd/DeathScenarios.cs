@@ -5,7 +5,7 @@ namespace BarBroker.EndToEnd;
 /// <summary>Processes end, with and without a word.</summary>
 public sealed class DeathScenarios(Machine machine)
 {
-    private static readonly TimeSpan WithinASecond = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan WithinASecond = TimeSpan.FromSeconds(1) * Patience.Slowness;
 
     [Fact]
     public async Task A_killed_clients_range_can_be_leased_again_within_a_second()

@@ -38,7 +38,7 @@ lint_shell() {
 part_unit() {
     build_once
     [[ $built == yes ]] || return 0
-    check_tests unit dotnet "$root/tests/Broker.Tests/bin/Release/net10.0/Broker.Tests.dll" "${RUNNER_OPTIONS[@]}"
+    check_tests unit dotnet "$root/tests/Broker.Tests/bin/Release/net10.0/Broker.Tests.dll" "${RUNNER_OPTIONS[@]}" -trait- headers=kernel
 }
 
 part_e2e() {
@@ -88,6 +88,15 @@ written_through_a_lease() {
     found=$(od -A n -t x4 -j "$offset" -N 4 "$1/ivshmem.bin" | tr -d ' ')
     echo "at $offset the backing file has $found; a client wrote $expected"
     [[ $found == "$expected" ]]
+}
+
+# The module, its node and its groups, as an operator installs them.
+part_install() {
+    check_tests install install_in_vm
+}
+
+install_in_vm() {
+    "$root/tests/Install/run.sh" "$(make_results install)"
 }
 
 part_bench() {

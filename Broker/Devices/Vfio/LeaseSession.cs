@@ -76,9 +76,7 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
         try
         {
             BarLeaseInfo info = GetInfo(session);
-            return info.ApiVersion >= BarLeaseUapi.ApiVersion
-                ? new LeaseSession(session, info)
-                : throw new DeviceOpenException($"The bar_lease module has API version {info.ApiVersion}, this broker needs {BarLeaseUapi.ApiVersion}: install the module that came with it and reload it.");
+            return FindObstacle(info) is { } obstacle ? throw new DeviceOpenException(obstacle) : new LeaseSession(session, info);
         }
         catch (UnixException exception)
         {
@@ -90,6 +88,19 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
             session.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Why the loaded module won't do, with the cure; null when it will.</summary>
+    internal static string? FindObstacle(BarLeaseInfo info)
+    {
+        if (info.ApiVersion < BarLeaseUapi.ApiVersion)
+        {
+            return $"The bar_lease module has API version {info.ApiVersion}, this broker needs {BarLeaseUapi.ApiVersion}: install the module that came with it and reload it.";
+        }
+
+        return info.MaxRanges > 0 && info.MaxIds > 0 && (info.MemoryTypes & (1u << (int)BarLeaseUapi.MemoryUncached)) != 0
+            ? null
+            : "The bar_lease module was built without what leases take (uncached memory, one range, one id a call): install the module that came with this broker and reload it.";
     }
 
     /// <summary>What the module can do, and this session's counters.</summary>
@@ -220,13 +231,14 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
         return info;
     }
 
-    private static string OpenCure(string path, UnixException exception)
+    internal static string OpenCure(string path, UnixException exception)
     {
         return exception.Errno switch
         {
             Errno.NoEntry => $"There is no {path}: load the kernel module that makes it (modprobe bar_lease).",
+            Errno.NoDevice or Errno.NoSuchDevice => $"There is no module behind {path}: load it (modprobe bar_lease).",
             Errno.AccessDenied => $"{path} may not be opened: the broker's user or group must own it (chown, or a udev rule for KERNEL==\"bar_lease\").",
-            _ => $"{path} can't be opened: {exception.Message}.",
+            _ => $"{path} can't be opened ({exception.Message}): see the kernel's log.",
         };
     }
 

@@ -1,11 +1,12 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using System.Text.RegularExpressions;
 
 namespace BarBroker.Devices.Vfio;
 
 /// <summary>What sysfs tells about PCI functions and their IOMMU groups.</summary>
 /// <param name="root">Where the file system begins; another than <c>/</c> in tests.</param>
-internal sealed class PciSysfs(string root = "/")
+internal sealed partial class PciSysfs(string root = "/")
 {
     private const string VfioPci = "vfio-pci";
 
@@ -22,6 +23,31 @@ internal sealed class PciSysfs(string root = "/")
         => int.TryParse(LinkTargetName(Path.Combine(FunctionPath(address), "iommu_group")), NumberStyles.None, CultureInfo.InvariantCulture, out int group)
             ? group
             : null;
+
+    /// <summary>
+    /// The name of the function's own VFIO device, which has a node in /dev/vfio/devices; null where the kernel offers none,
+    /// or only one without an IOMMU.
+    /// </summary>
+    public string? VfioDeviceOf(PciAddress address)
+    {
+        string path = Path.Combine(FunctionPath(address), "vfio-dev");
+        return Directory.Exists(path)
+            ? Directory.EnumerateFileSystemEntries(path).Select(Path.GetFileName).FirstOrDefault(name => VfioDeviceName().IsMatch(name!))
+            : null;
+    }
+
+    /// <summary>The number of that device's node, <c>major:minor</c>; null when there is none any more.</summary>
+    public string? VfioDeviceNumberOf(PciAddress address)
+    {
+        try
+        {
+            return VfioDeviceOf(address) is { } name ? File.ReadAllText(Path.Combine(FunctionPath(address), "vfio-dev", name, "dev")).Trim() : null;
+        }
+        catch (IOException)
+        {
+            return null;
+        }
+    }
 
     /// <summary>All IOMMU groups.</summary>
     public ImmutableArray<int> IommuGroups()
@@ -94,6 +120,9 @@ internal sealed class PciSysfs(string root = "/")
 
     private static string? LinkTargetName(string link)
         => new FileInfo(link).LinkTarget is { } target ? Path.GetFileName(target) : null;
+
+    [GeneratedRegex("^vfio[0-9]+\\z")]
+    private static partial Regex VfioDeviceName();
 
     private string FunctionPath(PciAddress address) => Path.Combine(root, $"sys/bus/pci/devices/{address}");
 }

@@ -20,7 +20,7 @@ internal sealed class VfioContainer : IDisposable
     /// <exception cref="DeviceOpenException">There is no VFIO, or it has no use for us.</exception>
     public VfioContainer()
     {
-        _container = Open(NodePath, "load VFIO (modprobe vfio-pci); a kernel built without CONFIG_VFIO_GROUP and CONFIG_VFIO_CONTAINER has no such node and can't be used");
+        _container = Open(NodePath, "load VFIO (modprobe -a vfio-pci vfio_iommu_type1)");
         try
         {
             int version = Ioctl.Call(_container, VfioUapi.GetApiVersion, 0, "VFIO_GET_API_VERSION");
@@ -66,6 +66,15 @@ internal sealed class VfioContainer : IDisposable
         }
     }
 
+    /// <summary>Some device of the group is open.</summary>
+    public bool HoldsGroup(int group)
+    {
+        lock (_lock)
+        {
+            return _groups.ContainsKey(group);
+        }
+    }
+
     /// <summary>Call it when all devices are closed.</summary>
     public void Dispose()
     {
@@ -97,7 +106,7 @@ internal sealed class VfioContainer : IDisposable
                 Errno.Busy => "another process has it; VFIO gives a group to one at a time (fuser -v shows which)",
                 _ => "see the kernel's log",
             };
-            throw new DeviceOpenException($"{path} can't be opened ({exception.Message}): {cure}.", exception);
+            throw new DeviceOpenException($"{path} can't be opened ({exception.Message}): {cure}.", exception) { IsInUse = exception.Errno == Errno.Busy };
         }
     }
 

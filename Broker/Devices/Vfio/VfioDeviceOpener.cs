@@ -3,28 +3,52 @@ using BarBroker.Unix;
 namespace BarBroker.Devices.Vfio;
 
 /// <summary>
-/// Takes PCI functions over from VFIO. What they share is here: one IOMMU container, and one session of the bar_lease
-/// module, whose end is the end of every lease.
+/// Takes PCI functions over from VFIO. What they share is here: one IOMMU container and one IOMMUFD context, as far as they are needed,
+/// and one session of the bar_lease module, whose end is the end of every lease.
 /// </summary>
-/// <param name="loggers">Makes the loggers of the devices.</param>
-/// <param name="time">The clock of the devices.</param>
-public sealed class VfioDeviceOpener(ILoggerFactory loggers, TimeProvider time) : IDisposable
+public sealed class VfioDeviceOpener : IDisposable
 {
     private readonly Lock _lock = new();
-    private readonly PciSysfs _sysfs = new();
-    private readonly ILogger _logger = loggers.CreateLogger<VfioBarDevice>();
+    private readonly PciSysfs _sysfs;
+    private readonly RunningKernel _kernel;
+    private readonly VfioRoutes _routes;
+    private readonly string _sessionPath;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
     private LeaseSession? _session;
-    private VfioContainer? _container;
+
+    /// <param name="loggers">Makes the loggers of the devices.</param>
+    /// <param name="time">The clock of the devices.</param>
+    /// <param name="root">Where the file system begins; another than <c>/</c> in tests.</param>
+    public VfioDeviceOpener(ILoggerFactory loggers, TimeProvider time, string root = "/")
+    {
+        _sysfs = new PciSysfs(root);
+        _kernel = new RunningKernel(root);
+        _routes = new VfioRoutes(_sysfs, root);
+        _sessionPath = Path.Combine(root, LeaseSession.NodePath[1..]);
+        _time = time;
+        _logger = loggers.CreateLogger<VfioBarDevice>();
+    }
+
+    /// <summary>Looks whether the running kernel has what a device takes, before anything else is tried.</summary>
+    /// <param name="functions">The functions that are meant to be opened; on a kernel that seems too old, they are asked.</param>
+    /// <exception cref="UnfitKernelException">It does not.</exception>
+    public Task CheckKernelAsync(IReadOnlyList<PciAddress> functions) => RunAsync(() =>
+    {
+        if (_kernel.FindUnfitness(functions, CanExport) is { } unfitness)
+        {
+            throw new UnfitKernelException(unfitness);
+        }
+
+        return true;
+    });
 
     /// <summary>Opens the function at <paramref name="address"/>; the caller disposes the device before this opener.</summary>
     /// <param name="name">The device's name in the policy.</param>
     /// <param name="address">Where it sits.</param>
     /// <exception cref="DeviceOpenException">It can't be had; the message says why, and what to do.</exception>
-    public Task<IBarDevice> OpenAsync(string name, PciAddress address) => Task.Factory.StartNew<IBarDevice>(
-        () => Open(name, address),
-        CancellationToken.None,
-        TaskCreationOptions.LongRunning, // VFIO resets the function first, where it can.
-        TaskScheduler.Default);
+    /// <exception cref="UnfitKernelException">No function can, while this kernel runs.</exception>
+    public Task<IBarDevice> OpenAsync(string name, PciAddress address) => RunAsync<IBarDevice>(() => Open(name, address));
 
     /// <summary>Revokes every lease that is left and lets go of VFIO.</summary>
     public void Dispose()
@@ -32,7 +56,28 @@ public sealed class VfioDeviceOpener(ILoggerFactory loggers, TimeProvider time) 
         lock (_lock)
         {
             _session?.Dispose();
-            _container?.Dispose();
+            _routes.Dispose();
+        }
+    }
+
+    // VFIO resets a function when it is opened, where it can.
+    private static Task<T> RunAsync<T>(Func<T> call) => Task.Factory.StartNew(call, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+
+    private bool CanExport(PciAddress address)
+    {
+        try
+        {
+            if (_sysfs.FindObstacle(address) is not null)
+            {
+                return false;
+            }
+
+            using VfioFunction function = _routes.Open(address).Function;
+            return function.CanExportDmaBuf;
+        }
+        catch (Exception exception) when (exception is DeviceOpenException or UnixException)
+        {
+            return false;
         }
     }
 
@@ -47,13 +92,12 @@ public sealed class VfioDeviceOpener(ILoggerFactory loggers, TimeProvider time) 
 
             lock (_lock)
             {
-                _session ??= LeaseSession.Open();
-                _container ??= new VfioContainer();
+                _session ??= LeaseSession.Open(_sessionPath);
             }
 
-            int group = _sysfs.IommuGroupOf(address)!.Value;
-            VfioBarDevice device = Start(name, address, _container.OpenFunction(address, group));
-            _logger.Opened(name, address, group, device.Bars.Length);
+            (VfioFunction function, RouteChoice choice) = _routes.Open(address);
+            VfioBarDevice device = Start(name, address, function);
+            _logger.Opened(name, address, choice.Route.Describe(address), device.Bars.Length);
             return device;
         }
         catch (UnixException exception)
@@ -71,8 +115,8 @@ public sealed class VfioDeviceOpener(ILoggerFactory loggers, TimeProvider time) 
         try
         {
             return function.CanExportDmaBuf
-                ? new VfioBarDevice(name, address, function, _session!, _logger, time)
-                : throw new DeviceOpenException($"Device '{name}': this kernel's vfio-pci can't export DMABUFs: that takes Linux 6.19 or newer, built with CONFIG_VFIO_PCI_DMABUF.");
+                ? new VfioBarDevice(name, address, function, _session!, _logger, _time)
+                : throw new UnfitKernelException(_kernel.WhyNoExport);
         }
         catch
         {

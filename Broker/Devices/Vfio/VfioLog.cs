@@ -2,8 +2,8 @@ namespace BarBroker.Devices.Vfio;
 
 internal static partial class VfioLog
 {
-    [LoggerMessage(2001, LogLevel.Information, "Device {Device}: {Address} opened, IOMMU group {Group}, {Bars} BAR(s) can be leased")]
-    public static partial void Opened(this ILogger logger, string device, PciAddress address, int group, int bars);
+    [LoggerMessage(2001, LogLevel.Information, "Device {Device}: {Address} opened by {Route}; {Bars} BAR(s) can be leased")]
+    public static partial void Opened(this ILogger logger, string device, PciAddress address, string route, int bars);
 
     [LoggerMessage(2002, LogLevel.Warning, "Device {Device}: the kernel asks for {Address} back (it is being unplugged or unbound); its leases end")]
     public static partial void Requested(this ILogger logger, string device, PciAddress address);

@@ -32,6 +32,9 @@ internal static class VfioUapi
     public static readonly uint DeviceGetRegionInfo = Ioctl.None(';', 108);
     public static readonly uint DeviceSetIrqs = Ioctl.None(';', 110);
     public static readonly uint DeviceFeature = Ioctl.None(';', 117);
+
+    /// <summary>Since Linux 6.6.</summary>
+    public static readonly uint DeviceBindIommufd = Ioctl.None(';', 118);
 }
 
 [StructLayout(LayoutKind.Sequential)]
@@ -91,4 +94,14 @@ internal struct VfioDeviceFeatureDmaBuf
     public uint OpenFlags;
     public uint Flags;
     public uint NrRanges;
+}
+
+/// <summary>struct vfio_device_bind_iommufd as Linux 6.6 had it; newer kernels take a token behind it, which stands for none here.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct VfioDeviceBindIommufd
+{
+    public uint Argsz;
+    public uint Flags;
+    public int Iommufd;
+    public uint OutDevid;
 }

@@ -20,12 +20,13 @@ internal sealed class DeviceChecks(Machine machine, IProbe probe, PciAddress add
 
         int group = machine.Pci.IommuGroupOf(address)!.Value;
         yield return Finding.Ok(_subject, $"bound to vfio-pci, in IOMMU group {group}{DescribeOthers(group)}");
-        if (NodeCheck.Run(machine, string.Create(CultureInfo.InvariantCulture, $"/dev/vfio/{group}")) is { } node)
+        string[] nodes = [string.Create(CultureInfo.InvariantCulture, $"/dev/vfio/{group}"), $"/dev/vfio/devices/{machine.Pci.VfioDeviceOf(address)}"];
+        foreach (Finding node in nodes.Select(path => NodeCheck.Run(machine, path)).OfType<Finding>())
         {
             yield return node;
         }
 
-        foreach (Finding finding in OpenFunction(group))
+        foreach (Finding finding in OpenFunction())
         {
             yield return finding;
         }
@@ -37,18 +38,18 @@ internal sealed class DeviceChecks(Machine machine, IProbe probe, PciAddress add
         return others.Length == 0 ? "" : $" with {string.Join(", ", others)}, which can reach each other's memory";
     }
 
-    private List<Finding> OpenFunction(int group)
+    private List<Finding> OpenFunction()
     {
         try
         {
-            FunctionFacts facts = probe.OpenFunction(address, group);
+            FunctionFacts facts = probe.OpenFunction(address);
             return facts.CanExportDmaBuf
                 ? DescribeBars(facts)
-                : [Finding.Failure(_subject, "vfio-pci can't export its BARs as DMABUFs: boot Linux 6.19 or newer, built with CONFIG_VFIO_PCI_DMABUF")];
+                : [Finding.UnfitKernel(_subject, machine.Kernel.WhyNoExport)];
         }
-        catch (DeviceOpenException exception) when (exception.InnerException is UnixException { Errno: Errno.Busy })
+        catch (DeviceOpenException exception) when (exception.IsInUse)
         {
-            return [Finding.Warning(_subject, "in use, so it was not tried; if not by a running broker, fuser -v /dev/vfio/* tells by whom")];
+            return [Finding.Warning(_subject, "in use, so it was not tried; if not by a running broker, fuser -v /dev/vfio/* /dev/vfio/devices/* tells by whom")];
         }
         catch (DeviceOpenException exception)
         {
@@ -73,6 +74,7 @@ internal sealed class DeviceChecks(Machine machine, IProbe probe, PciAddress add
 
         return
         [
+            Finding.Ok(_subject, $"opened by {facts.Route}"),
             .. facts.Bars.Select(bar => Finding.Ok(
                 _subject,
                 string.Create(CultureInfo.InvariantCulture, $"BAR {bar.Index}: 0x{bar.Size:x} bytes")

@@ -18,12 +18,20 @@ internal sealed record Examination(ImmutableArray<PciAddress> Functions, ClientG
 
     public IEnumerable<Finding> Run(Machine machine, IProbe probe)
     {
-        IEnumerable<Finding> findings = new HostChecks(machine, ClientGroup).Run();
+        IEnumerable<Finding> findings = [];
         if (NeedsHardware)
         {
-            findings = findings.Concat(new KernelChecks(machine, probe).Run());
+            KernelChecks kernel = new(machine, probe);
+            Finding fitness = kernel.CheckFitness(Functions);
+            if (fitness.Verdict == Verdict.UnfitKernel)
+            {
+                // Nothing else matters then.
+                return [fitness];
+            }
+
+            findings = kernel.Run().Prepend(fitness);
         }
 
-        return findings.Concat(Functions.SelectMany(function => new DeviceChecks(machine, probe, function).Run()));
+        return findings.Concat(new HostChecks(machine, ClientGroup).Run()).Concat(Functions.SelectMany(function => new DeviceChecks(machine, probe, function).Run()));
     }
 }

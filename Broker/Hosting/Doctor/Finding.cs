@@ -10,6 +10,8 @@ internal sealed record Finding(Verdict Verdict, string Subject, string Text)
 
     public static Finding Warning(string subject, string text) => new(Verdict.Warning, subject, text);
 
+    public static Finding UnfitKernel(string subject, string text) => new(Verdict.UnfitKernel, subject, text);
+
     public static Finding Failure(string subject, string text) => new(Verdict.Failure, subject, text);
 }
 
@@ -24,4 +26,7 @@ internal enum Verdict
 
     /// <summary>No lease can be had like this.</summary>
     Failure,
+
+    /// <summary>No lease can be had while this kernel runs, whatever else is done.</summary>
+    UnfitKernel,
 }

@@ -20,7 +20,10 @@ internal sealed class HostChecks(Machine machine, ClientGroup clientGroup)
     {
         const string Subject = "users";
         string[] map = machine.ReadLine("/proc/self/uid_map").Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        return map is ["0", "0", "4294967295"]
+
+        // A kernel without user namespaces has no maps either.
+        bool hasNone = machine.Exists("/proc/self/limits") && !machine.Exists("/proc/self/uid_map");
+        return hasNone || map is ["0", "0", "4294967295"]
             ? Finding.Ok(Subject, "this is the initial user namespace, so peers are who they seem")
             : Finding.Failure(Subject, "this is a user namespace of its own, where peers from outside all look like uid 65534: run the broker on the host (no PrivateUsers=, no rootless container)");
     }

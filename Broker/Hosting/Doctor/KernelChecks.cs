@@ -1,15 +1,29 @@
+using BarBroker.Devices;
 using BarBroker.Devices.Vfio;
+using BarBroker.Unix;
 
 namespace BarBroker.Hosting.Doctor;
 
 /// <summary>What leasing a real device needs of the kernel and the platform, whatever the device.</summary>
 internal sealed class KernelChecks(Machine machine, IProbe probe)
 {
-    private static readonly Version FirstWithExport = new(6, 19);
+    /// <summary>Whether the kernel can lease at all; where it seems not to, the functions are opened and asked.</summary>
+    public Finding CheckFitness(IEnumerable<PciAddress> functions)
+    {
+        const string Subject = "kernel";
+        RunningKernel kernel = machine.Kernel;
+        if (kernel.FindUnfitness(functions, CanExport) is { } unfitness)
+        {
+            return Finding.UnfitKernel(Subject, unfitness);
+        }
+
+        return kernel.Version is null
+            ? Finding.Warning(Subject, $"the release '{kernel.Release}' is no version, so it can't be told whether its vfio-pci exports DMABUFs: name a function, and it will be asked")
+            : Finding.Ok(Subject, $"Linux {kernel.Release}");
+    }
 
     public IEnumerable<Finding> Run()
     {
-        yield return CheckVersion();
         yield return CheckVfio();
         yield return CheckIommu();
         if (CheckInterrupts() is { } interrupts)
@@ -23,25 +37,16 @@ internal sealed class KernelChecks(Machine machine, IProbe probe)
         }
     }
 
-    private Finding CheckVersion()
+    private bool CanExport(PciAddress function)
     {
-        const string Subject = "kernel";
-        string release = machine.ReadLine("/proc/sys/kernel/osrelease");
-        string[] numbers = release.Split('.', '-', '+');
-        if (numbers.Length < 2 || !Version.TryParse($"{numbers[0]}.{numbers[1]}", out Version? version))
+        try
         {
-            return Finding.Warning(Subject, $"the release '{release}' is no version; vfio-pci exports BARs as DMABUFs since Linux {FirstWithExport}: see whether yours does");
+            return machine.Pci.FindObstacle(function) is null && probe.OpenFunction(function).CanExportDmaBuf;
         }
-
-        if (version < FirstWithExport)
+        catch (Exception exception) when (exception is DeviceOpenException or UnixException or InvalidDataException)
         {
-            return Finding.Failure(Subject, $"Linux {release} can't export BARs as DMABUFs, which vfio-pci does since {FirstWithExport}: boot {FirstWithExport} or newer");
+            return false;
         }
-
-        string[] configuration = machine.ReadLines($"/boot/config-{release}");
-        return configuration.Length > 0 && !configuration.Contains("CONFIG_VFIO_PCI_DMABUF=y")
-            ? Finding.Failure(Subject, $"Linux {release} is built without CONFIG_VFIO_PCI_DMABUF, so vfio-pci can't export BARs: boot a kernel that has it (it needs CONFIG_PCI_P2PDMA)")
-            : Finding.Ok(Subject, $"Linux {release}");
     }
 
     private Finding CheckVfio()
@@ -52,14 +57,16 @@ internal sealed class KernelChecks(Machine machine, IProbe probe)
             return Finding.Failure(Subject, "the driver vfio-pci is not loaded: modprobe vfio-pci (and name it in /etc/modules-load.d)");
         }
 
-        if (machine.Exists(VfioContainer.NodePath))
+        return (machine.Exists(IommufdRoute.ContextPath), machine.Exists(VfioContainer.NodePath)) switch
         {
-            return Finding.Ok(Subject, "vfio-pci is loaded");
-        }
-
-        return machine.Exists("/dev/iommu")
-            ? Finding.Failure(Subject, $"this kernel offers VFIO through IOMMUFD only, there is no {VfioContainer.NodePath}: boot one built with CONFIG_VFIO_GROUP and CONFIG_VFIO_CONTAINER")
-            : Finding.Failure(Subject, $"there is no {VfioContainer.NodePath}: modprobe vfio");
+            (true, true) => Finding.Ok(Subject, "vfio-pci is loaded, with IOMMUFD and with IOMMU groups in containers"),
+            (true, false) => Finding.Ok(Subject, "vfio-pci is loaded, with IOMMUFD"),
+            (false, true) => Finding.Ok(Subject, "vfio-pci is loaded, with IOMMU groups in containers"),
+            _ => Finding.Failure(
+                Subject,
+                $"there is neither {VfioContainer.NodePath} nor {IommufdRoute.ContextPath}: boot a kernel built with CONFIG_VFIO_CONTAINER or CONFIG_VFIO_DEVICE_CDEV,"
+                    + " or hand the nodes in if this is a container's /dev"),
+        };
     }
 
     private Finding CheckIommu()

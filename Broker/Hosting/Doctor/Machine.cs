@@ -8,6 +8,8 @@ internal sealed class Machine(string root = "/")
 {
     public PciSysfs Pci { get; } = new(root);
 
+    public RunningKernel Kernel { get; } = new(root);
+
     public bool Exists(string path) => Path.Exists(PathOf(path));
 
     /// <summary>The names in a directory; none when it is not there.</summary>

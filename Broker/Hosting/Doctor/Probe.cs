@@ -17,11 +17,14 @@ internal interface IProbe
     /// <exception cref="DeviceOpenException">It can't be had.</exception>
     /// <exception cref="UnixException">The kernel refused the function itself.</exception>
     /// <exception cref="InvalidDataException">Its configuration space makes no sense.</exception>
-    FunctionFacts OpenFunction(PciAddress address, int group);
+    FunctionFacts OpenFunction(PciAddress address);
 }
 
 /// <summary>What a function has to offer.</summary>
-internal sealed record FunctionFacts(bool CanExportDmaBuf, ImmutableArray<BarGeometry> Bars);
+/// <param name="CanExportDmaBuf">VFIO can export its BARs.</param>
+/// <param name="Bars">Those that can be mapped.</param>
+/// <param name="Route">How it is opened, and why so.</param>
+internal sealed record FunctionFacts(bool CanExportDmaBuf, ImmutableArray<BarGeometry> Bars, string Route);
 
 /// <inheritdoc/>
 internal sealed class Probe : IProbe
@@ -32,10 +35,11 @@ internal sealed class Probe : IProbe
         return session.GetInfo();
     }
 
-    public FunctionFacts OpenFunction(PciAddress address, int group)
+    public FunctionFacts OpenFunction(PciAddress address)
     {
-        using VfioContainer container = new();
-        using VfioFunction function = container.OpenFunction(address, group);
-        return new FunctionFacts(function.CanExportDmaBuf, function.ReadBars());
+        using VfioRoutes routes = new(new PciSysfs());
+        (VfioFunction opened, RouteChoice choice) = routes.Open(address);
+        using VfioFunction function = opened;
+        return new FunctionFacts(function.CanExportDmaBuf, function.ReadBars(), choice.Text);
     }
 }

@@ -76,6 +76,10 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
     /// <summary>How many descriptors it has open.</summary>
     internal int CountDescriptors() => Directory.GetFileSystemEntries($"/proc/{ProcessId}/fd").Length;
 
+    /// <summary>What its descriptors refer to; those of files, by their paths.</summary>
+    internal string[] OpenFiles()
+        => [.. Directory.GetFileSystemEntries($"/proc/{ProcessId}/fd").Select(entry => new FileInfo(entry).LinkTarget).OfType<string>()];
+
     /// <summary>SIGTERM. Returns its exit status.</summary>
     internal async Task<int> StopAsync()
     {

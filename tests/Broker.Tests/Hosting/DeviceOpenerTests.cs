@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using BarBroker.Devices;
 using BarBroker.Hosting;
 using BarBroker.Policy;
+using BarBroker.Tests.Hosting.Doctor;
 using BarBroker.Tests.Leases;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
@@ -67,6 +68,50 @@ public sealed class DeviceOpenerTests
         StartException exception = await Assert.ThrowsAsync<StartException>(() => opener.OpenAsync(policy, "policy.json"));
 
         Assert.StartsWith("policy.json:1:38: devices.nvme0.address: Device 'nvme0': ", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_kernel_that_is_too_old_stops_the_start_with_its_own_status_before_anything_else_is_missed()
+    {
+        using FakeMachine machine = new();
+        machine.Write("proc/sys/kernel/osrelease", "6.12.41+deb13-amd64\n");
+        machine.Remove("sys");
+        machine.Remove("dev");
+        await using DeviceOpener opener = new(NullLoggerFactory.Instance, TimeProvider.System, machine.Root);
+
+        StartException exception = await Assert.ThrowsAsync<StartException>(
+            () => opener.CheckKernelAsync(Read("""{ "devices": { "nvme0": { "address": "0000:01:00.0" } } }""")));
+
+        Assert.Equal(ExitCodes.UnfitKernel, exception.ExitCode);
+        Assert.Equal("This kernel (6.12.41+deb13-amd64) is too old: bar-broker needs Linux 6.19 or newer, whose vfio-pci exports DMABUFs (CONFIG_VFIO_PCI_DMABUF).", exception.Message);
+    }
+
+    [Fact]
+    public async Task A_policy_with_simulated_devices_alone_takes_no_kernel()
+    {
+        using FakeMachine machine = new();
+        machine.Write("proc/sys/kernel/osrelease", "6.1.0\n");
+        await using DeviceOpener opener = new(NullLoggerFactory.Instance, TimeProvider.System, machine.Root);
+
+        await opener.CheckKernelAsync(Read("""{ "devices": { "sim0": { "simulated": { "bars": { "2": "1MiB" } } } } }"""));
+    }
+
+    [Theory]
+    [InlineData("sys/bus/pci/devices/0000:01:00.0/driver", "has no driver: modprobe vfio-pci")]
+    [InlineData("sys/bus/pci/devices/0000:01:00.0/iommu_group", "turn the IOMMU on, in the firmware (VT-d, AMD-Vi) and on the kernel's command line (intel_iommu=on for Intel)")]
+    [InlineData("dev/bar_lease", "load the kernel module that makes it (modprobe bar_lease)")]
+    public async Task What_is_missing_stops_the_start_with_its_cure(string path, string cure)
+    {
+        using FakeMachine machine = new();
+        machine.Remove(path);
+        await using DeviceOpener opener = new(NullLoggerFactory.Instance, TimeProvider.System, machine.Root);
+
+        StartException exception = await Assert.ThrowsAsync<StartException>(
+            () => opener.OpenAsync(Read("""{ "devices": { "nvme0": { "address": "0000:01:00.0" } } }"""), "policy.json"));
+
+        Assert.Equal(ExitCodes.Failure, exception.ExitCode);
+        Assert.StartsWith("policy.json:1:", exception.Message, StringComparison.Ordinal);
+        Assert.Contains(cure, exception.Message, StringComparison.Ordinal);
     }
 
     private static void Check(string policy)

@@ -61,9 +61,44 @@ public sealed partial class UapiLayoutTests
     }
 
     [Fact]
+    [Trait("headers", "kernel")]
+    public async Task What_is_younger_than_most_headers_is_as_in_those_of_the_kernel()
+    {
+        const string Source =
+            """
+            #include <linux/vfio.h>
+            #include <stddef.h>
+            #include <stdio.h>
+            #define AT(name, field) offsetof(struct name, field)
+            int main(void)
+            {
+                printf("%u %u ", VFIO_DEVICE_BIND_IOMMUFD, VFIO_DEVICE_FEATURE_DMA_BUF);
+                printf("%zu %zu ", AT(vfio_device_bind_iommufd, iommufd), AT(vfio_device_bind_iommufd, out_devid));
+                printf("%zu %zu ", AT(vfio_device_feature_dma_buf, region_index), AT(vfio_device_feature_dma_buf, open_flags));
+                printf("%zu %zu ", AT(vfio_device_feature_dma_buf, nr_ranges), AT(vfio_device_feature_dma_buf, dma_ranges));
+                printf("%zu", sizeof(struct vfio_region_dma_range));
+                return 0;
+            }
+            """;
+        string headers = Environment.GetEnvironmentVariable("BAR_BROKER_KERNEL_HEADERS")
+            ?? throw new InvalidOperationException("Set BAR_BROKER_KERNEL_HEADERS to include/uapi of Linux 6.19 or newer; tests/run.sh module does.");
+        using NativeProgram program = await NativeProgram.CompileAsync(Source, "-D__EXPORTED_HEADERS__", "-D__user=", "-isystem", headers);
+
+        nint[] here =
+        [
+            (nint)VfioUapi.DeviceBindIommufd, (nint)VfioUapi.DeviceFeatureDmaBuf,
+            Marshal.OffsetOf<VfioDeviceBindIommufd>(nameof(VfioDeviceBindIommufd.Iommufd)), Marshal.OffsetOf<VfioDeviceBindIommufd>(nameof(VfioDeviceBindIommufd.OutDevid)),
+            Marshal.OffsetOf<VfioDeviceFeatureDmaBuf>(nameof(VfioDeviceFeatureDmaBuf.RegionIndex)), Marshal.OffsetOf<VfioDeviceFeatureDmaBuf>(nameof(VfioDeviceFeatureDmaBuf.OpenFlags)),
+            Marshal.OffsetOf<VfioDeviceFeatureDmaBuf>(nameof(VfioDeviceFeatureDmaBuf.NrRanges)), Marshal.SizeOf<VfioDeviceFeatureDmaBuf>(),
+            2 * sizeof(ulong),
+        ];
+        Assert.Equal(await program.RunAsync(), string.Join(' ', here));
+    }
+
+    [Fact]
     public async Task The_structs_of_VFIO_are_laid_out_as_in_C()
     {
-        // vfio_irq_set ends in a flexible array, of which ours has one entry; the DMABUF feature is younger than many headers.
+        // vfio_irq_set ends in a flexible array, of which ours has one entry.
         Type[] structs = [typeof(VfioGroupStatus), typeof(VfioRegionInfo), typeof(VfioDeviceFeature)];
         string expected = await LayoutInCAsync(structs, "#include <linux/vfio.h>");
 

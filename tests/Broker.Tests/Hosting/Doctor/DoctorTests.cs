@@ -1,6 +1,7 @@
 using BarBroker.Commands;
 using BarBroker.Devices;
 using BarBroker.Devices.Vfio;
+using BarBroker.Hosting;
 using BarBroker.Hosting.Doctor;
 using BarBroker.Unix;
 using Xunit;
@@ -22,13 +23,30 @@ public sealed class DoctorTests : IDisposable
     }
 
     [Theory]
-    [InlineData("6.18.44-generic", "boot 6.19 or newer")]
-    [InlineData("5.10.0", "boot 6.19 or newer")]
-    public void A_kernel_that_is_too_old_is_in_the_way(string release, string cure)
+    [InlineData("6.18.44-generic")]
+    [InlineData("5.10.0")]
+    public void A_kernel_that_is_too_old_is_all_that_is_said_and_has_an_exit_status_of_its_own(string release)
     {
         _machine.Write("proc/sys/kernel/osrelease", release + "\n");
+        _machine.Remove("etc/group");
+        _machine.ModuleFailure = new DeviceOpenException("There is none.");
+        _machine.OpenFailure = new DeviceOpenException("It can't be opened.");
 
-        AssertFails("kernel", cure);
+        (int status, string output) = Examine(FakeMachine.Nvme);
+
+        Assert.Equal(ExitCodes.UnfitKernel, status);
+        Assert.Equal(
+            $"FAIL kernel        This kernel ({release}) is too old: bar-broker needs Linux 6.19 or newer, whose vfio-pci exports DMABUFs (CONFIG_VFIO_PCI_DMABUF).\n"
+                + "1 thing(s) in the way, 0 warning(s).\n",
+            output);
+    }
+
+    [Fact]
+    public void A_kernel_with_an_old_number_whose_VFIO_can_export_all_the_same_is_fit()
+    {
+        _machine.Write("proc/sys/kernel/osrelease", "5.14.0-700.el9\n");
+
+        Assert.Equal(0, Examine(FakeMachine.Nvme).Status);
     }
 
     [Theory]
@@ -46,13 +64,14 @@ public sealed class DoctorTests : IDisposable
     public void A_kernel_built_without_the_export_is_in_the_way()
     {
         _machine.Write("boot/config-7.3.4+deb13-amd64", "CONFIG_VFIO_PCI=m\n# CONFIG_VFIO_PCI_DMABUF is not set\n");
+        _machine.Facts = _machine.Facts with { CanExportDmaBuf = false };
 
-        AssertFails("kernel", "CONFIG_VFIO_PCI_DMABUF");
+        AssertFails("kernel", "built without CONFIG_VFIO_PCI_DMABUF", ExitCodes.UnfitKernel);
     }
 
     [Theory]
     [InlineData("sys/bus/pci/drivers/vfio-pci", "vfio", "modprobe vfio-pci")]
-    [InlineData("dev/vfio/vfio", "vfio", "modprobe vfio")]
+    [InlineData("dev/vfio/vfio", "vfio", "CONFIG_VFIO_DEVICE_CDEV")]
     [InlineData("sys/kernel/iommu_groups", "iommu", "intel_iommu=on")]
     [InlineData("etc/group", "group", "groupadd --system bar-lease")]
     [InlineData("sys/bus/pci/devices/0000:01:00.0", "0000:01:00.0", "lspci -D")]
@@ -64,12 +83,21 @@ public sealed class DoctorTests : IDisposable
     }
 
     [Fact]
-    public void A_kernel_with_IOMMUFD_only_is_told_apart_from_one_without_VFIO()
+    public void A_kernel_with_IOMMUFD_only_will_do()
     {
         _machine.Remove("dev/vfio/vfio");
-        _machine.Write("dev/iommu", "");
+        _machine.Remove("dev/vfio/7");
+        _machine.AddIommufd(FakeMachine.Nvme);
 
-        AssertFails("vfio", "CONFIG_VFIO_CONTAINER");
+        Assert.Equal(0, Examine(FakeMachine.Nvme).Status);
+    }
+
+    [Fact]
+    public void How_a_function_is_opened_is_told()
+    {
+        _machine.Facts = _machine.Facts with { Route = "its own node (/dev/vfio/devices/vfio0) and IOMMUFD" };
+
+        Assert.Contains("ok   0000:01:00.0  opened by its own node (/dev/vfio/devices/vfio0) and IOMMUFD\n", Examine(FakeMachine.Nvme).Output, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -78,6 +106,14 @@ public sealed class DoctorTests : IDisposable
         _machine.Write("proc/self/uid_map", "         0       1000          1\n");
 
         AssertFails("users", "PrivateUsers=");
+    }
+
+    [Fact]
+    public void A_kernel_without_user_namespaces_is_fine()
+    {
+        _machine.Remove("proc/self/uid_map");
+
+        Assert.Equal(0, Examine(FakeMachine.Nvme).Status);
     }
 
     [Fact]
@@ -91,8 +127,10 @@ public sealed class DoctorTests : IDisposable
     [Theory]
     [InlineData("dev/bar_lease")]
     [InlineData("dev/vfio/7")]
+    [InlineData("dev/vfio/devices/vfio0")]
     public void A_device_node_that_everybody_may_open_is_in_the_way(string node)
     {
+        _machine.AddIommufd(FakeMachine.Nvme);
         _machine.Write(node, "", UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.OtherWrite);
 
         AssertFails("access", $"chmod o-rw /{node}");
@@ -162,7 +200,7 @@ public sealed class DoctorTests : IDisposable
     [Fact]
     public void A_function_in_use_is_a_warning()
     {
-        _machine.OpenFailure = new DeviceOpenException("busy", new UnixException("open /dev/vfio/7", 16));
+        _machine.OpenFailure = new DeviceOpenException("busy", new UnixException("open /dev/vfio/7", 16)) { IsInUse = true };
 
         (int status, string output) = Examine(FakeMachine.Nvme);
 
@@ -173,10 +211,10 @@ public sealed class DoctorTests : IDisposable
     [Fact]
     public void A_function_that_can_not_be_exported_or_has_nothing_to_lease_is_in_the_way()
     {
-        _machine.Facts = new FunctionFacts(CanExportDmaBuf: false, []);
-        AssertFails("0000:01:00.0", "can't export");
+        _machine.Facts = _machine.Facts with { CanExportDmaBuf = false };
+        AssertFails("0000:01:00.0", "can't export", ExitCodes.UnfitKernel);
 
-        _machine.Facts = new FunctionFacts(CanExportDmaBuf: true, []);
+        _machine.Facts = _machine.Facts with { CanExportDmaBuf = true, Bars = [] };
         AssertFails("0000:01:00.0", "no BAR that can be mapped");
     }
 
@@ -184,7 +222,7 @@ public sealed class DoctorTests : IDisposable
     public void BARs_are_shown_with_what_can_not_be_leased_of_them()
     {
         Assert.Equal(RangeError.None, BarRange.TryCreate(0, 0x2000, 0x1000, out BarRange table));
-        _machine.Facts = new FunctionFacts(CanExportDmaBuf: true, [new BarGeometry(0, 0x4000, [table])]);
+        _machine.Facts = _machine.Facts with { Bars = [new BarGeometry(0, 0x4000, [table])] };
 
         Assert.Contains("BAR 0: 0x4000 bytes, without 0x2000+0x1000 (MSI-X)", Examine(FakeMachine.Nvme).Output, StringComparison.Ordinal);
     }
@@ -251,10 +289,10 @@ public sealed class DoctorTests : IDisposable
         return _machine.PathOf("policy.json");
     }
 
-    private string AssertFails(string subject, string cure)
+    private string AssertFails(string subject, string cure, int expected = ExitCodes.Failure)
     {
         (int status, string output) = Examine(FakeMachine.Nvme);
-        Assert.Equal(1, status);
+        Assert.Equal(expected, status);
         Assert.Contains(output.Split('\n'), line => line.StartsWith($"FAIL {subject} ", StringComparison.Ordinal) && line.Contains(cure, StringComparison.Ordinal));
         return output;
     }

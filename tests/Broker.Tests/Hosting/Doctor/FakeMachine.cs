@@ -20,20 +20,22 @@ internal sealed class FakeMachine : IProbe, IDisposable
         Write("proc/self/uid_map", "         0          0 4294967295\n");
         Write("proc/self/limits", "Limit                     Soft Limit           Hard Limit           Units\nMax open files            1024                 524288               files\n");
         Write("etc/group", "root:x:0:\nbar-lease:x:2001:alice\n");
-        Write("dev/vfio/vfio", "");
+        Write("dev/vfio/vfio", "", UnixFileMode.UserRead | UnixFileMode.UserWrite);
         Write("dev/vfio/7", "", UnixFileMode.UserRead | UnixFileMode.UserWrite);
         Write("dev/bar_lease", "", UnixFileMode.UserRead | UnixFileMode.UserWrite);
         Directory.CreateDirectory(PathOf("sys/bus/pci/drivers/vfio-pci"));
         AddFunction(Nvme, group: 7, driver: "vfio-pci");
     }
 
-    public Machine Machine => new(_root.FullName);
+    public string Root => _root.FullName;
+
+    public Machine Machine => new(Root);
 
     public Exception? OpenFailure { get; set; }
 
     public DeviceOpenException? ModuleFailure { get; set; }
 
-    public FunctionFacts Facts { get; set; } = new(CanExportDmaBuf: true, [new BarGeometry(0, 0x4000, [])]);
+    public FunctionFacts Facts { get; set; } = new(CanExportDmaBuf: true, [new BarGeometry(0, 0x4000, [])], "its IOMMU group (/dev/vfio/7)");
 
     public string PathOf(string path) => Path.Combine(_root.FullName, path);
 
@@ -82,9 +84,18 @@ internal sealed class FakeMachine : IProbe, IDisposable
         }
     }
 
+    /// <summary>Gives the function a node of its own, and the machine IOMMUFD.</summary>
+    public void AddIommufd(PciAddress address, string name = "vfio0")
+    {
+        // The number of an ordinary file, as which the node is there.
+        Write($"sys/bus/pci/devices/{address}/vfio-dev/{name}/dev", "0:0\n");
+        Write($"dev/vfio/devices/{name}", "", UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        Write("dev/iommu", "", UnixFileMode.UserRead | UnixFileMode.UserWrite);
+    }
+
     public BarLeaseInfo OpenLeaseSession() => ModuleFailure is null ? new BarLeaseInfo { ApiVersion = 1, MaxRanges = 1 } : throw ModuleFailure;
 
-    public FunctionFacts OpenFunction(PciAddress address, int group) => OpenFailure is null ? Facts : throw OpenFailure;
+    public FunctionFacts OpenFunction(PciAddress address) => OpenFailure is null ? Facts : throw OpenFailure;
 
     public void Dispose() => _root.Delete(recursive: true);
 }
