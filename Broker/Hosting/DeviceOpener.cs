@@ -24,7 +24,7 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time) : 
         {
             IBarDevice device = await OpenAsync(definition, file);
             _devices.Add(device);
-            CheckGeometry(definition, device.Bars, errors);
+            CheckGeometry(definition, device.Bars, device.MaxRanges, errors);
         }
 
         errors.ThrowIfAny();
@@ -50,11 +50,19 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time) : 
     }
 
     /// <summary>Every window must be leasable as a whole; an area may cover what is never leased, but not go past its BAR.</summary>
-    internal static void CheckGeometry(DeviceDefinition definition, ImmutableArray<BarGeometry> bars, PolicyErrors errors)
+    internal static void CheckGeometry(DeviceDefinition definition, ImmutableArray<BarGeometry> bars, int maxRanges, PolicyErrors errors)
     {
         foreach (Window window in definition.Windows)
         {
-            Report(window.At, window.KeyPath, DeviceGeometry.Check(bars, window.Range));
+            foreach (BarRange range in window.Ranges.Items)
+            {
+                Report(window.At, window.KeyPath, DeviceGeometry.Check(bars, range));
+            }
+
+            if (window.Ranges.Count > maxRanges)
+            {
+                errors.Add(window.At, window.KeyPath, $"found {window.Ranges.Count} ranges; the bar_lease module on this machine takes at most {maxRanges} in a lease. Install the module that comes with the broker, or make several windows of them.");
+            }
         }
 
         foreach (Area area in definition.Grants.SelectMany(grant => grant.Areas))

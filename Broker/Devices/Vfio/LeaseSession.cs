@@ -14,9 +14,12 @@ internal interface ILeaseSession
     /// <summary>How many ranges one lease may have.</summary>
     int MaxRanges { get; }
 
+    /// <summary>The types that an export may ask for: bit N stands for BAR_LEASE_MEMORY_* of value N.</summary>
+    uint MemoryTypes { get; }
+
     /// <summary>Makes a lease of what <paramref name="dmabuf"/> (vfio-pci's, of exactly these ranges) covers. <paramref name="dmabuf"/> stays the caller's.</summary>
     /// <exception cref="UnixException">No lease was made; the header says which errno means what.</exception>
-    SessionLease Export(LeaseId id, PciAddress address, ImmutableArray<BarRange> ranges, LeaseAccess access, OwnedDescriptor dmabuf);
+    SessionLease Export(LeaseId id, PciAddress address, ImmutableArray<BarRange> ranges, ExportOptions options, OwnedDescriptor dmabuf);
 
     /// <summary>Ends leases for good. Ids that are not live are no error.</summary>
     /// <returns>How many this call ended.</returns>
@@ -54,10 +57,14 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
         _session = session;
         _maxIds = (int)Math.Clamp(info.MaxIds, 1, BarLeaseUapi.MaxIds);
         MaxRanges = (int)Math.Min(info.MaxRanges, int.MaxValue);
+        MemoryTypes = info.MemoryTypes;
     }
 
     /// <inheritdoc/>
     public int MaxRanges { get; }
+
+    /// <inheritdoc/>
+    public uint MemoryTypes { get; }
 
     /// <summary>Opens a new session.</summary>
     /// <exception cref="DeviceOpenException">The module is missing, out of reach or too old; the message says what to do.</exception>
@@ -96,7 +103,7 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
     public BarLeaseInfo GetInfo() => GetInfo(_session);
 
     /// <inheritdoc/>
-    public unsafe SessionLease Export(LeaseId id, PciAddress address, ImmutableArray<BarRange> ranges, LeaseAccess access, OwnedDescriptor dmabuf)
+    public unsafe SessionLease Export(LeaseId id, PciAddress address, ImmutableArray<BarRange> ranges, ExportOptions options, OwnedDescriptor dmabuf)
     {
         BarLeaseRange[] list = [.. ranges.Select(range => new BarLeaseRange { Offset = range.Offset, Length = range.Length })];
         bool held = false;
@@ -108,14 +115,14 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
                 BarLeaseExport export = new()
                 {
                     Argsz = (uint)sizeof(BarLeaseExport),
-                    Flags = access == LeaseAccess.ReadOnly ? BarLeaseUapi.ExportReadOnly : 0,
+                    Flags = (options.Access == LeaseAccess.ReadOnly ? BarLeaseUapi.ExportReadOnly : 0) | (options.P2P ? BarLeaseUapi.ExportP2p : 0),
                     LeaseId = id.Value,
                     PciDomain = address.Domain,
                     PciBus = address.Bus,
                     PciDevfn = address.DevFn,
                     Bar = (uint)ranges[0].Bar,
                     DmabufFd = (int)dmabuf.DangerousGetHandle(),
-                    MemoryType = BarLeaseUapi.MemoryUncached,
+                    MemoryType = BarLeaseUapi.FromMemoryType(options.MemoryType),
                     NrRanges = (uint)list.Length,
                     Ranges = (ulong)pointer,
                 };

@@ -72,7 +72,7 @@ public sealed class DeviceOpenerTests
     private static void Check(string policy)
     {
         PolicyErrors errors = new("policy.json");
-        DeviceOpener.CheckGeometry(Read(policy).Devices.Single(), Bars, errors);
+        DeviceOpener.CheckGeometry(Read(policy).Devices.Single(), Bars, RangeList.MaxCount, errors);
         errors.ThrowIfAny();
     }
 

@@ -64,7 +64,7 @@ public sealed class DecisionTests
     [MemberData(nameof(Windows))]
     public void A_window_is_decided_by_the_first_grant_that_fits_and_else_denied(
         uint uid, uint gid, uint[] groups, string device, string window, LeaseAccess access, string expected)
-        => Assert.Equal(expected, Outcome(Policy.Decide(Peer(uid, gid, groups), new WindowTarget(device, window), access)));
+        => Assert.Equal(expected, Outcome(Policy.Decide(Peer(uid, gid, groups), new WindowTarget(device, window), access, p2p: false)));
 
     [Theory]
     [MemberData(nameof(Ranges))]
@@ -72,7 +72,7 @@ public sealed class DecisionTests
     {
         Assert.Equal(RangeError.None, BarRange.TryCreate(bar, offset, length, out BarRange range));
 
-        Assert.Equal(expected, Outcome(Policy.Decide(Peer(uid, gid, []), new RangeTarget("sim0", range), access)));
+        Assert.Equal(expected, Outcome(Policy.Decide(Peer(uid, gid, []), new RangeTarget("sim0", RangeList.Of(range)), access, p2p: false)));
     }
 
     [Fact]
@@ -80,8 +80,8 @@ public sealed class DecisionTests
     {
         PeerCredentials peer = Peer(1001, 100, []);
 
-        Assert.False(Assert.IsType<Granted>(Policy.Decide(peer, new WindowTarget("sim0", "left"), LeaseAccess.ReadOnly)).Grant.Exclusive);
-        Assert.True(Assert.IsType<Granted>(Policy.Decide(peer, new WindowTarget("sim0", "left"), LeaseAccess.ReadWrite)).Grant.Exclusive);
+        Assert.False(Assert.IsType<Granted>(Policy.Decide(peer, new WindowTarget("sim0", "left"), LeaseAccess.ReadOnly, p2p: false)).Grant.Exclusive);
+        Assert.True(Assert.IsType<Granted>(Policy.Decide(peer, new WindowTarget("sim0", "left"), LeaseAccess.ReadWrite, p2p: false)).Grant.Exclusive);
     }
 
     [Fact]

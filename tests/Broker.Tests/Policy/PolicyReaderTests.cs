@@ -31,7 +31,7 @@ public sealed class PolicyReaderTests
         Assert.Equal(new ClientGroup(null, 2000), policy.ClientGroup);
         Assert.Equal(["nvme0", "sim0"], policy.Devices.Select(device => device.Name));
         Assert.Equal(new PciAddress(0, 1, 0, 0), Assert.IsType<PciSource>(policy.Devices[0].Source).Address);
-        Assert.Equal("BAR 0 0x3000+0x1000", policy.Devices[0].Windows.Single().Range.ToString());
+        Assert.Equal("BAR 0 0x3000+0x1000", policy.Devices[0].Windows.Single().Ranges.ToString());
         Assert.Equal([(0, 8192UL), (2, 1048576UL)], Assert.IsType<SimulatedSource>(policy.Devices[1].Source).Bars.Select(bar => (bar.Index, bar.Size)));
 
         Grant first = policy.Devices[1].Grants[0];
