@@ -69,10 +69,38 @@ public sealed class DeviceOpenerTests
         Assert.StartsWith("policy.json:1:38: devices.nvme0.address: Device 'nvme0': ", exception.Message, StringComparison.Ordinal);
     }
 
-    private static void Check(string policy)
+    [Fact]
+    public void Each_range_of_a_window_must_fit_the_device()
+    {
+        PolicyException exception = Assert.Throws<PolicyException>(() => Check("""
+            { "devices": { "nvme0": { "address": "0000:01:00.0", "windows": {
+              "table": { "bar": 0, "ranges": [ { "offset": 0, "length": "4KiB" }, { "offset": "8KiB", "length": "4KiB" } ] } } } } }
+            """));
+
+        Assert.StartsWith("policy.json:2:3: devices.nvme0.windows.table: BAR 0 0x2000+0x1000 touches", Assert.Single(exception.Errors).ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_window_with_more_ranges_than_the_module_takes_stops_the_start()
+    {
+        const string Policy = """
+            { "devices": { "nvme0": { "address": "0000:01:00.0", "windows": {
+              "w": { "bar": 0, "ranges": [ { "offset": 0, "length": "4KiB" }, { "offset": "12KiB", "length": "4KiB" } ] } } } } }
+            """;
+
+        Check(Policy, maxRanges: 2);
+        PolicyException exception = Assert.Throws<PolicyException>(() => Check(Policy, maxRanges: 1));
+
+        Assert.StartsWith(
+            "policy.json:2:3: devices.nvme0.windows.w: found 2 ranges; the bar_lease module on this machine takes at most 1 in a lease.",
+            Assert.Single(exception.Errors).ToString(),
+            StringComparison.Ordinal);
+    }
+
+    private static void Check(string policy, int maxRanges = RangeList.MaxCount)
     {
         PolicyErrors errors = new("policy.json");
-        DeviceOpener.CheckGeometry(Read(policy).Devices.Single(), Bars, RangeList.MaxCount, errors);
+        DeviceOpener.CheckGeometry(Read(policy).Devices.Single(), Bars, maxRanges, errors);
         errors.ThrowIfAny();
     }
 

@@ -48,6 +48,9 @@ internal sealed class FakeBarDevice(string name = "dev0", bool canOverlap = fals
     /// <summary>Decides whether a revoke fails.</summary>
     public Func<ImmutableArray<LeaseId>, bool> RevokeFails { get; set; } = _ => false;
 
+    /// <summary>What the exports asked for.</summary>
+    public ConcurrentQueue<ExportOptions> Exports { get; } = [];
+
     /// <summary>The ids of each revoke.</summary>
     public ConcurrentQueue<ImmutableArray<LeaseId>> Revokes { get; } = [];
 
@@ -70,6 +73,7 @@ internal sealed class FakeBarDevice(string name = "dev0", bool canOverlap = fals
 
     public async Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, ExportOptions options)
     {
+        Exports.Enqueue(options);
         await ExportCalled.PassAsync();
         if (ExportFailures.TryDequeue(out Exception? failure))
         {

@@ -43,6 +43,42 @@ public sealed class PolicyReaderTests
     }
 
     [Fact]
+    public void Windows_of_several_ranges_memory_types_and_peer_to_peer_grants_are_read()
+    {
+        BrokerPolicy policy = PolicyReader.Read(
+            """
+            {
+              "devices": { "nvme0": { "address": "0000:01:00.0", "windows": {
+                "queues": { "bar": 0, "ranges": [ { "offset": "0x3000", "length": "4KiB" }, { "offset": "0x1000", "length": 8192 } ] },
+                "one": { "bar": 0, "ranges": [ { "offset": 0, "length": 4096 } ] } } } },
+              "grants": [
+                { "uid": 1, "device": "nvme0", "windows": ["queues"], "access": "read-write", "memory": "write-combining", "p2p": true },
+                { "uid": 2, "device": "nvme0", "windows": ["one"], "access": "read-only", "memory": "uncached", "p2p": false },
+                { "uid": 3, "device": "nvme0", "windows": ["one"], "access": "read-only" },
+              ],
+            }
+            """u8,
+            "policy.json");
+
+        Assert.Equal(["BAR 0 0x3000+0x1000, 0x1000+0x2000", "BAR 0 0x0+0x1000"], policy.Devices[0].Windows.Select(window => window.Ranges.ToString()));
+        Assert.Equal(
+            [(MemoryType.WriteCombining, true), (MemoryType.Uncached, false), (MemoryType.Uncached, false)],
+            policy.Devices[0].Grants.Select(grant => (grant.Memory, grant.P2P)));
+    }
+
+    [Fact]
+    public void A_window_may_have_64_ranges()
+    {
+        string ranges = string.Join(",", Enumerable.Range(0, 64).Select(i => $$"""{ "offset": {{i * 4096}}, "length": 4096 }"""));
+
+        BrokerPolicy policy = PolicyReader.Read(
+            System.Text.Encoding.UTF8.GetBytes($$"""{ "devices": { "x": { "address": "0000:01:00.0", "windows": { "w": { "bar": 0, "ranges": [{{ranges}}] } } } } }"""),
+            "policy.json");
+
+        Assert.Equal(64, policy.Devices[0].Windows[0].Ranges.Count);
+    }
+
+    [Fact]
     public void What_is_left_out_has_the_documented_value()
     {
         BrokerPolicy policy = PolicyReader.Read("""{ "devices": { "x": { "address": "0000:01:00.0" } } }"""u8, "policy.json");

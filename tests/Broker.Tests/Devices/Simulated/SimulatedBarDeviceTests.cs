@@ -135,6 +135,25 @@ public sealed class SimulatedBarDeviceTests
         await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, [], ExportOptions.ReadOnly));
     }
 
+    [Fact]
+    public async Task Its_memory_is_cached_whatever_was_asked_for_and_says_so()
+    {
+        await using SimulatedBarDevice device = NewDevice();
+
+        ExportedLease lease = await device.ExportAsync(First, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, MemoryType.WriteCombining));
+
+        lease.Descriptor.Dispose();
+        Assert.Equal((MemoryType.Cached, MemoryType.Cached), (lease.MemoryType, device.MemoryTypeFor(MemoryType.WriteCombining)));
+    }
+
+    [Fact]
+    public async Task There_is_no_peer_to_peer_lease_of_it()
+    {
+        await using SimulatedBarDevice device = NewDevice();
+
+        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, P2P: true)));
+    }
+
     [Theory]
     [InlineData(-1, 0x1000)]
     [InlineData(6, 0x1000)]

@@ -48,6 +48,73 @@ public sealed class VfioBarDeviceTests : IDisposable
     }
 
     [Fact]
+    public async Task A_write_combining_lease_is_what_the_module_says_it_is()
+    {
+        await using VfioBarDevice device = NewDevice();
+        _session.MemoryTypes |= 1 << (int)BarLeaseUapi.MemoryWriteCombining;
+        _session.MemoryType = BarLeaseUapi.MemoryWriteCombining;
+        ExportOptions options = new(LeaseAccess.ReadWrite, MemoryType.WriteCombining, P2P: true);
+
+        ExportedLease lease = await device.ExportAsync(First, [Range(0, 0x1000)], options);
+
+        Assert.Equal(MemoryType.WriteCombining, lease.MemoryType);
+        Assert.Equal((First, options), Assert.Single(_session.Exports));
+        lease.Descriptor.Dispose();
+    }
+
+    [Fact]
+    public async Task A_module_without_write_combining_is_not_even_asked()
+    {
+        await using VfioBarDevice device = NewDevice();
+
+        MemoryTypeUnavailableException exception = await Assert.ThrowsAsync<MemoryTypeUnavailableException>(
+            () => device.ExportAsync(First, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, MemoryType.WriteCombining)));
+
+        Assert.Contains("its bar_lease module makes no such leases", exception.Message, StringComparison.Ordinal);
+        Assert.Equal((MemoryType.Uncached, null), (device.MemoryTypeFor(MemoryType.Uncached), device.MemoryTypeFor(MemoryType.WriteCombining)));
+        Assert.Empty(_function.Exported);
+    }
+
+    [Theory]
+    [InlineData(MemoryType.WriteCombining, typeof(MemoryTypeUnavailableException))]
+    [InlineData(MemoryType.Uncached, typeof(UnixException))]
+    public async Task EOPNOTSUPP_is_the_want_of_a_memory_type_only_where_one_was_asked_for(MemoryType wanted, Type expected)
+    {
+        await using VfioBarDevice device = NewDevice();
+        _session.MemoryTypes |= 1 << (int)BarLeaseUapi.MemoryWriteCombining;
+        _session.ExportFailure = new UnixException("BAR_LEASE_EXPORT", Errno.NotSupported);
+
+        Exception exception = await Assert.ThrowsAnyAsync<Exception>(() => device.ExportAsync(First, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, wanted)));
+
+        Assert.IsType(expected, exception);
+    }
+
+    [Fact]
+    public async Task A_write_combining_lease_that_the_module_made_uncached_is_no_lease()
+    {
+        await using VfioBarDevice device = NewDevice();
+        _session.MemoryTypes |= 1 << (int)BarLeaseUapi.MemoryWriteCombining;
+
+        await Assert.ThrowsAsync<InvalidOperationException>(
+            () => device.ExportAsync(First, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, MemoryType.WriteCombining)));
+
+        Assert.Equal([First], _session.Revoked);
+    }
+
+    [Theory]
+    [InlineData(LeaseAccess.ReadOnly, 1)]
+    [InlineData(LeaseAccess.ReadWrite, 2)]
+    public async Task A_peer_to_peer_lease_that_is_read_only_or_has_two_ranges_never_reaches_the_kernel(LeaseAccess access, int ranges)
+    {
+        await using VfioBarDevice device = NewDevice();
+        BarRange[] several = [Range(0, 0x1000), Range(0x1000, 0x1000)];
+
+        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, [.. several.Take(ranges)], new ExportOptions(access, P2P: true)));
+
+        Assert.Empty(_function.Exported);
+    }
+
+    [Fact]
     public async Task A_memory_type_that_nobody_asked_for_is_no_lease()
     {
         await using VfioBarDevice device = NewDevice();
