@@ -5,8 +5,8 @@ namespace BarBroker.Leases;
 /// <summary>The lease table's log. Ids are stable.</summary>
 internal static partial class LeaseLog
 {
-    [LoggerMessage(1001, LogLevel.Information, "Lease {Lease} of {Ranges}, device '{Device}', {Access}: acquired by uid {Uid}, pid {Pid}, connection {Connection}", EventName = "LeaseAcquired")]
-    public static partial void Acquired(ILogger logger, LeaseId lease, RangeList ranges, string device, LeaseAccess access, uint uid, int pid, ulong connection);
+    [LoggerMessage(1001, LogLevel.Information, "Lease {Lease} of {Ranges}, device '{Device}', {Access}, {MemoryType}, peer-to-peer {P2P}: acquired by uid {Uid}, pid {Pid}, connection {Connection}", EventName = "LeaseAcquired")]
+    public static partial void Acquired(ILogger logger, LeaseId lease, RangeList ranges, string device, LeaseAccess access, MemoryType memoryType, bool p2p, uint uid, int pid, ulong connection);
 
     [LoggerMessage(1002, LogLevel.Information, "Lease {Lease} of {Ranges}, device '{Device}': ended, {Reason}", EventName = "LeaseEnded")]
     public static partial void Ended(ILogger logger, LeaseId lease, RangeList ranges, string device, EndReason reason);

@@ -100,7 +100,7 @@ internal sealed partial class LeaseTable
             info = lease.ToInfo();
         }
 
-        LeaseLog.Acquired(_logger, info.Id, info.Ranges, info.Device, info.Access, info.Peer.Uid, info.Peer.Pid, info.ConnectionId);
+        LeaseLog.Acquired(_logger, info.Id, info.Ranges, info.Device, info.Access, exported.MemoryType, info.P2P, info.Peer.Uid, info.Peer.Pid, info.ConnectionId);
         return new AcquiredLease(info, serial, inode);
     }
 
