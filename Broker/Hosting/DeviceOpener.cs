@@ -25,6 +25,7 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time) : 
             IBarDevice device = await OpenAsync(definition, file);
             _devices.Add(device);
             CheckGeometry(definition, device.Bars, device.MaxRanges, errors);
+            WarnOfMissingMemory(definition, device, loggers.CreateLogger<DeviceOpener>());
         }
 
         errors.ThrowIfAny();
@@ -76,6 +77,16 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time) : 
             {
                 errors.Add(at, keyPath, problem.Message);
             }
+        }
+    }
+
+    /// <summary>No reason not to start: the module may be another one tomorrow, and a request under such a grant is told.</summary>
+    internal static void WarnOfMissingMemory(DeviceDefinition definition, IBarDevice device, ILogger logger)
+    {
+        string grants = string.Join(", ", definition.Grants.Where(grant => device.MemoryTypeFor(grant.Memory) is null).Select(grant => grant.KeyPath));
+        if (grants.Length > 0)
+        {
+            HostLog.MemoryTypeMissing(logger, device.Name, grants);
         }
     }
 

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using BarBroker.Devices;
 using BarBroker.Hosting;
 using BarBroker.Policy;
+using BarBroker.Tests.Grpc;
 using BarBroker.Tests.Leases;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
@@ -44,6 +45,25 @@ public sealed class DeviceOpenerTests
         PolicyException exception = Assert.Throws<PolicyException>(() => Check(Policy.Replace("LENGTH", "20KiB", StringComparison.Ordinal)));
 
         Assert.Equal("grants[0].areas[0]", Assert.Single(exception.Errors).KeyPath);
+    }
+
+    [Theory]
+    [InlineData(true, new string[0])]
+    [InlineData(false, new[] { "Device 'dev0' can't be mapped write-combining on this machine: every lease under grants[1], grants[2] will be refused" })]
+    public async Task A_grant_of_memory_that_the_device_does_not_have_is_warned_of(bool canCombineWrites, string[] expected)
+    {
+        await using FakeBarDevice device = new() { CanCombineWrites = canCombineWrites };
+        using TestLog log = new();
+        BrokerPolicy policy = Read("""
+            { "devices": { "dev0": { "address": "0000:01:00.0", "windows": { "w": { "bar": 0, "offset": 0, "length": 4096 } } } }, "grants": [
+              { "uid": 1, "device": "dev0", "windows": ["w"], "access": "read-only" },
+              { "uid": 2, "device": "dev0", "windows": ["w"], "access": "read-only", "memory": "write-combining" },
+              { "uid": 3, "device": "dev0", "windows": ["w"], "access": "read-only", "memory": "write-combining" } ] }
+            """);
+
+        DeviceOpener.WarnOfMissingMemory(policy.Devices.Single(), device, log.CreateLogger("test"));
+
+        Assert.Equal(expected, log.Entries.Select(entry => entry.Message));
     }
 
     [Fact]
