@@ -178,6 +178,25 @@ public sealed class RangeScenarios(Machine machine)
         Assert.False((await alice.AcquireAsync("left")).Properties.P2P);
     }
 
+    [Fact]
+    [Trait(Only.Machine, Only.Real)]
+    public async Task A_peer_to_peer_lease_is_used_and_revoked_as_any_other()
+    {
+        await using Client alice = await machine.ConnectAsync(Users.Alice);
+        ClientLease ordinary = await alice.AcquireAsync("peer");
+        Assert.False(ordinary.Properties.P2P);
+        await ordinary.ReleaseAsync();
+
+        ClientLease peer = await alice.AcquireAsync("peer", p2p: true);
+        Assert.True(peer.Properties.P2P);
+        await peer.MapAsync();
+        Assert.Equal(0x70UL, await PageAsync(peer, 0));
+        await Buf.CallAsync(machine.Broker.AdminSocket, "barbroker.v1.Admin/Revoke", $$"""{"leaseId": "{{peer.Properties.Id}}"}""");
+
+        ProbeException revoked = await Assert.ThrowsAsync<ProbeException>(() => PageAsync(peer, 0));
+        Assert.Equal("LeaseRevokedException", revoked.Error.Type);
+    }
+
     private static (ulong Offset, ulong Length) Page(ulong number) => (Machine.AreaOffset + (number * Machine.Page), Machine.Page);
 
     private static Task<ulong> PageAsync(ClientLease lease, ulong page) => lease.ReadAsync((page * Machine.Page) + Machine.PageNumberRegister);

@@ -93,6 +93,7 @@ public sealed class Machine : IAsyncLifetime
                 "pair":   { "bar": {{BoardBar}}, "ranges": [{ "offset": "0x62000", "length": "8KiB" }, { "offset": "0x60000", "length": "4KiB" }] },
                 "frames": { "bar": {{BoardBar}}, "offset": "0x68000", "length": "8KiB" },
                 "common": { "bar": {{BoardBar}}, "offset": "0x6c000", "length": "8KiB" },
+                "peer":   { "bar": {{BoardBar}}, "offset": "0x70000", "length": "4KiB" },
                 "common-frames": { "bar": {{BoardBar}}, "offset": "0x6d000", "length": "8KiB" },
                 {{(IsReal ? LargeWindows : string.Empty)}}
               },
@@ -139,6 +140,7 @@ public sealed class Machine : IAsyncLifetime
 
     private static string RealGrants => $$"""
         { "uid": {{Users.Alice}}, "device": "{{Board}}", "windows": ["all", "banks"], "access": "read-write" },
+            { "uid": {{Users.Alice}}, "device": "{{Board}}", "windows": ["peer"], "access": "read-write", "p2p": true },
             { "uid": {{Users.Alice}}, "device": "edu", "windows": ["identification"], "access": "read-only" },
             { "uid": {{Users.Alice}}, "device": "nvme", "areas": [{ "bar": 0, "offset": 0, "length": "16KiB" }], "access": "read-only" },
         """;
