@@ -34,7 +34,7 @@ internal interface ILeaseSession
 internal sealed record SessionLease(OwnedDescriptor Descriptor, uint MemoryType, bool Verified);
 
 /// <summary>A lease as the kernel lists it.</summary>
-internal sealed record ListedLease(LeaseId Id, PciAddress Address, ImmutableArray<BarRange> Ranges, LeaseAccess Access, ListedLeaseState State);
+internal sealed record ListedLease(LeaseId Id, PciAddress Address, ImmutableArray<BarRange> Ranges, ExportOptions Options, ListedLeaseState State);
 
 /// <summary>BAR_LEASE_STATE_*</summary>
 internal enum ListedLeaseState
@@ -217,7 +217,14 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
         }
 
         LeaseAccess access = (entry.Flags & BarLeaseUapi.ExportReadOnly) != 0 ? LeaseAccess.ReadOnly : LeaseAccess.ReadWrite;
-        return new ListedLease(new LeaseId(entry.LeaseId), address, own.MoveToImmutable(), access, (ListedLeaseState)entry.State);
+        MemoryType memoryType = entry.MemoryType switch
+        {
+            BarLeaseUapi.MemoryUncached => MemoryType.Uncached,
+            BarLeaseUapi.MemoryWriteCombining => MemoryType.WriteCombining,
+            _ => throw new InvalidDataException($"The kernel listed lease {entry.LeaseId} with a memory type that can't be ({entry.MemoryType})."),
+        };
+        ExportOptions options = new(access, memoryType, (entry.Flags & BarLeaseUapi.ExportP2p) != 0);
+        return new ListedLease(new LeaseId(entry.LeaseId), address, own.MoveToImmutable(), options, (ListedLeaseState)entry.State);
     }
 
     private static unsafe BarLeaseInfo GetInfo(OwnedDescriptor session)
