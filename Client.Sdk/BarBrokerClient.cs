@@ -63,15 +63,27 @@ public sealed class BarBrokerClient : IAsyncDisposable
     /// <param name="cancellationToken">Stops waiting. A lease that the broker makes nevertheless is released.</param>
     /// <exception cref="RpcException">
     /// The broker refused; <c>GetReason()</c> tells a program why: NOT_FOUND for an unknown device or window, PERMISSION_DENIED,
-    /// FAILED_PRECONDITION with RANGE_LEASED when somebody else holds it, RESOURCE_EXHAUSTED, UNAVAILABLE while the device is
+    /// FAILED_PRECONDITION with RANGE_LEASED when somebody else holds it, or MEMORY_TYPE_UNAVAILABLE, RESOURCE_EXHAUSTED, UNAVAILABLE while the device is
     /// suspended or gone, or when the connection is over.
     /// </exception>
     /// <exception cref="DescriptorLostException">This process has no free descriptor (RLIMIT_NOFILE); the lease was released.</exception>
-    public Task<BarLease> AcquireAsync(string device, string window, LeaseAccess access, CancellationToken cancellationToken = default)
+    public Task<BarLease> AcquireAsync(string device, string window, LeaseAccess access, CancellationToken cancellationToken = default) =>
+        AcquireAsync(device, window, new AcquireOptions { Access = access }, cancellationToken);
+
+    /// <summary>Leases a window that the policy names.</summary>
+    /// <param name="device">The device's name in the policy.</param>
+    /// <param name="window">The window's name in the policy.</param>
+    /// <param name="options">What the lease is to be like.</param>
+    /// <param name="cancellationToken">Stops waiting. A lease that the broker makes nevertheless is released.</param>
+    /// <exception cref="RpcException">
+    /// The broker refused, as of the other overload; of a peer-to-peer lease besides PERMISSION_DENIED with P2P_NOT_GRANTED, and
+    /// INVALID_ARGUMENT with P2P_READ_ONLY or P2P_RANGES.
+    /// </exception>
+    /// <exception cref="DescriptorLostException">This process has no free descriptor (RLIMIT_NOFILE); the lease was released.</exception>
+    public Task<BarLease> AcquireAsync(string device, string window, AcquireOptions options, CancellationToken cancellationToken = default)
     {
-        ArgumentException.ThrowIfNullOrEmpty(device);
         ArgumentException.ThrowIfNullOrEmpty(window);
-        return AcquireAsync(new AcquireRequest { Device = device, Window = window, Access = WireTypes.ToWire(access) }, cancellationToken);
+        return AcquireAsync(new AcquireRequest { Window = window }, device, options, cancellationToken);
     }
 
     /// <summary>Leases a range inside an area that the policy grants.</summary>
@@ -85,10 +97,28 @@ public sealed class BarBrokerClient : IAsyncDisposable
     /// <exception cref="DescriptorLostException">This process has no free descriptor (RLIMIT_NOFILE); the lease was released.</exception>
     public Task<BarLease> AcquireAsync(string device, int bar, ulong offset, ulong length, LeaseAccess access, CancellationToken cancellationToken = default)
     {
-        ArgumentException.ThrowIfNullOrEmpty(device);
+        return AcquireAsync(device, bar, [new BarRange(offset, length)], new AcquireOptions { Access = access }, cancellationToken);
+    }
+
+    /// <summary>Leases ranges of a BAR, each inside an area that one grant of the policy allows. They are leased all or none.</summary>
+    /// <param name="device">The device's name in the policy.</param>
+    /// <param name="bar">Base address register, 0 to 5.</param>
+    /// <param name="ranges">1 to 64, not overlapping each other. The lease presents them in this order.</param>
+    /// <param name="options">What the lease is to be like.</param>
+    /// <param name="cancellationToken">Stops waiting. A lease that the broker makes nevertheless is released.</param>
+    /// <exception cref="RpcException">The broker refused, as for a window; INVALID_ARGUMENT or OUT_OF_RANGE for ranges that can't be.</exception>
+    /// <exception cref="DescriptorLostException">This process has no free descriptor (RLIMIT_NOFILE); the lease was released.</exception>
+    public Task<BarLease> AcquireAsync(
+        string device, int bar, ImmutableArray<BarRange> ranges, AcquireOptions options, CancellationToken cancellationToken = default)
+    {
         ArgumentOutOfRangeException.ThrowIfNegative(bar);
-        BarRanges ranges = new() { Bar = (uint)bar, Ranges = { new V1.Range { Offset = offset, Length = length } } };
-        return AcquireAsync(new AcquireRequest { Device = device, Ranges = ranges, Access = WireTypes.ToWire(access) }, cancellationToken);
+        if (ranges.IsDefaultOrEmpty)
+        {
+            throw new ArgumentException("A lease has at least one range.", nameof(ranges));
+        }
+
+        BarRanges wanted = new() { Bar = (uint)bar, Ranges = { ranges.Select(range => new V1.Range { Offset = range.Offset, Length = range.Length }) } };
+        return AcquireAsync(new AcquireRequest { Ranges = wanted }, device, options, cancellationToken);
     }
 
     /// <summary>Releases all leases and closes the connection.</summary>
@@ -100,6 +130,16 @@ public sealed class BarBrokerClient : IAsyncDisposable
 
     private static RpcException BadAnswer(FormatException exception) =>
         new(new Status(StatusCode.Internal, $"The broker's answer can't be right: {exception.Message}."), innerException: exception);
+
+    private Task<BarLease> AcquireAsync(AcquireRequest request, string device, AcquireOptions options, CancellationToken cancellationToken)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(device);
+        ArgumentNullException.ThrowIfNull(options);
+        request.Device = device;
+        request.Access = WireTypes.ToWire(options.Access);
+        request.P2P = options.P2P;
+        return AcquireAsync(request, cancellationToken);
+    }
 
     private async Task<BarLease> AcquireAsync(AcquireRequest request, CancellationToken cancellationToken)
     {

@@ -7,7 +7,7 @@ using BarBroker.Unix;
 namespace BarBroker.Client;
 
 /// <summary>
-/// A live hold on part of a BAR: from <see cref="BarBrokerClient.AcquireAsync(string, string, LeaseAccess, CancellationToken)"/>.
+/// A live hold on parts of a BAR: from <see cref="BarBrokerClient.AcquireAsync(string, string, LeaseAccess, CancellationToken)"/>.
 /// It belongs to its client's connection and ends with it. The broker can end it at any time; <see cref="Ended"/> tells. All members
 /// may be used by several threads at once.
 /// </summary>
@@ -49,7 +49,10 @@ public sealed class BarLease : IAsyncDisposable
     /// <summary>Bytes; of all ranges together.</summary>
     public ulong Length => _info.Length;
 
-    /// <summary>What a mapping holds, one range after the other. One, unless the policy's window has more.</summary>
+    /// <summary>
+    /// What a mapping holds, one range after the other, in the order of the policy's window or of the request. Byte 0 of the lease is the first byte
+    /// of the first range; what lies between two ranges in the BAR is not in it.
+    /// </summary>
     public ImmutableArray<BarRange> Ranges => _info.Ranges;
 
     /// <summary>What may be done with the memory.</summary>
@@ -58,8 +61,11 @@ public sealed class BarLease : IAsyncDisposable
     /// <summary>No other lease overlaps it while it lives.</summary>
     public bool Exclusive => _info.Exclusive;
 
-    /// <summary>How the CPU reaches the memory.</summary>
+    /// <summary>How the CPU reaches the memory, as the kernel says.</summary>
     public MemoryType MemoryType => _info.MemoryType;
+
+    /// <summary>Drivers of other devices can attach to <see cref="Descriptor"/>: <see cref="AcquireOptions.P2P"/>.</summary>
+    public bool P2P => _info.P2P;
 
     /// <summary>
     /// The DMABUF (of a simulated device, a memfd) that maps the lease, from its offset 0. It stays this object's, and is closed when
@@ -98,8 +104,14 @@ public sealed class BarLease : IAsyncDisposable
     }
 
     /// <summary>
-    /// Maps exactly the lease, for exactly its access. A mapping may be disposed before the lease; releasing the lease disposes it.
+    /// Maps exactly the lease, for exactly its access: several ranges as one contiguous space. A mapping may be disposed before the lease;
+    /// releasing the lease disposes it.
     /// </summary>
+    /// <remarks>
+    /// Of uncached memory, the 2 MiB of a range that are aligned in the BAR take one page fault where the kernel has transparent huge
+    /// pages (/sys/kernel/mm/transparent_hugepage/enabled says "always" or "madvise"), else 512. Of several ranges, that is so for those
+    /// whose places in the BAR and in the lease agree modulo 2 MiB with most of the lease.
+    /// </remarks>
     /// <exception cref="LeaseRevokedException">The lease is over.</exception>
     /// <exception cref="ObjectDisposedException">The lease was released.</exception>
     /// <exception cref="UnixException">The kernel refused, such as for lack of address space (ENOMEM).</exception>

@@ -17,6 +17,11 @@ namespace BarBroker.Client;
 /// device has it: see <see cref="FlushWrites"/>.
 /// </para>
 /// <para>
+/// Not so with <see cref="MemoryType.WriteCombining"/>: its writes may reach the device late, gathered and in any order, and its reads may be made
+/// ahead of time. What must come first, such as a queue's entry before its doorbell is rung (through this mapping or an uncached one),
+/// takes a <see cref="WriteFence"/> between the two. Accesses of one thread to the same bytes stay in order.
+/// </para>
+/// <para>
 /// There is no span or pointer over the memory, because .NET's memory model says nothing about device memory: a copy may use any
 /// width, or the same address twice, and touching it after the lease's end would end the process.
 /// </para>
@@ -46,6 +51,9 @@ public sealed class MappedBar : IDisposable
 
     /// <summary>What may be done with the memory.</summary>
     public LeaseAccess Access => _lease.Access;
+
+    /// <summary>How the CPU reaches the memory.</summary>
+    public MemoryType MemoryType => _lease.MemoryType;
 
     /// <summary>Loads 8 bits.</summary>
     /// <param name="offset">Bytes from the start of the lease.</param>
@@ -124,10 +132,31 @@ public sealed class MappedBar : IDisposable
     public void WriteBlock64(ulong offset, ReadOnlySpan<ulong> source) => WriteBlock(offset, source);
 
     /// <summary>
+    /// Writes that this thread made before this call, through any mapping or to ordinary memory, come before those that it makes after
+    /// it. Needed with <see cref="MemoryType.WriteCombining"/> only, where it also sends what the processor has gathered so far on its
+    /// way; elsewhere the order holds by itself. Does not wait until the device has them: see <see cref="FlushWrites"/>.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The mapping is disposed, or its lease released.</exception>
+    public void WriteFence()
+    {
+        using LeaseMapping.Usage memory = Use();
+        Mmio.WriteFence();
+    }
+
+    /// <summary>
     /// Returns once the device has every write that this thread made before: writes are posted, and a read pushes them ahead of itself.
+    /// With <see cref="MemoryType.WriteCombining"/> it fences first.
     /// </summary>
     /// <param name="offset">A register whose 32-bit read has no side effect, in bytes from the start of the lease; a multiple of 4.</param>
-    public void FlushWrites(ulong offset) => Read<uint>(offset);
+    public void FlushWrites(ulong offset)
+    {
+        if (_lease.MemoryType is not (MemoryType.Uncached or MemoryType.Cached))
+        {
+            Mmio.Fence();
+        }
+
+        Read<uint>(offset);
+    }
 
     /// <summary>
     /// Unmaps the memory, once accesses that other threads have under way are over. The lease lives on. Idempotent.

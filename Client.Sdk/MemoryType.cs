@@ -11,4 +11,10 @@ public enum MemoryType
 
     /// <summary>Ordinary memory: the simulated device only.</summary>
     Cached = 2,
+
+    /// <summary>
+    /// Stores may be gathered into larger ones and reach the device late and out of order, until a fence (<see cref="MappedBar.WriteFence"/>);
+    /// loads may be made ahead of time. For memory such as frame buffers and queues; hardly ever for registers.
+    /// </summary>
+    WriteCombining = 3,
 }

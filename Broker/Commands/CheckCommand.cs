@@ -47,7 +47,7 @@ internal static class CheckCommand
 
             foreach (Window window in device.Windows)
             {
-                output.WriteLine($"  window {window.Name}: {window.Range}");
+                output.WriteLine($"  window {window.Name}: {window.Ranges}");
             }
 
             if (device.Grants.IsEmpty)
@@ -73,6 +73,8 @@ internal static class CheckCommand
     {
         IEnumerable<string> what = grant.Windows.Select(window => window.Name).Concat(grant.Areas.Select(area => $"anything in {area.Range}"));
         string access = grant.Access == LeaseAccess.ReadWrite ? "read-write" : "read-only";
-        return $"{grant.Principal} may lease {string.Join(", ", what)}: {access}, {(grant.Exclusive ? "exclusive" : "shared")}";
+        string memory = grant.Memory == MemoryType.WriteCombining ? ", write-combining" : "";
+        string p2p = grant.P2P ? ", peer-to-peer on request" : "";
+        return $"{grant.Principal} may lease {string.Join(", ", what)}: {access}, {(grant.Exclusive ? "exclusive" : "shared")}{memory}{p2p}";
     }
 }

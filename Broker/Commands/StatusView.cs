@@ -96,9 +96,9 @@ internal sealed class StatusView(IAnsiConsole output, DateTimeOffset now)
             table.AddRow(
                 new Text(string.Create(CultureInfo.InvariantCulture, $"  {lease.LeaseId}")),
                 new Text(lease.Bar.ToString(CultureInfo.InvariantCulture)),
-                new Text(string.Join(" ", lease.Ranges.Select(range => $"0x{range.Offset:x}+0x{range.Length:x}"))),
+                new Text(string.Join("\n", lease.Ranges.Select(range => $"0x{range.Offset:x}+0x{range.Length:x}"))),
                 new Text(lease.Window.Length > 0 ? lease.Window : "-"),
-                new Text($"{(lease.Access == Access.ReadWrite ? "rw" : "ro")} {(lease.Exclusive ? "exclusive" : "shared")}"),
+                new Text(DescribeAccess(lease)),
                 Describe(held.State),
                 new Text(held.Holder.Uid.ToString(CultureInfo.InvariantCulture)),
                 new Text(held.Holder.Pid.ToString(CultureInfo.InvariantCulture)),
@@ -107,6 +107,10 @@ internal sealed class StatusView(IAnsiConsole output, DateTimeOffset now)
 
         output.Write(table);
     }
+
+    private static string DescribeAccess(Lease lease)
+        => $"{(lease.Access == Access.ReadWrite ? "rw" : "ro")} {(lease.Exclusive ? "exclusive" : "shared")}"
+            + $"{(lease.MemoryType == MemoryType.WriteCombining ? " wc" : "")}{(lease.P2P ? " p2p" : "")}";
 
     private static Text Describe(LeaseState state) => state switch
     {

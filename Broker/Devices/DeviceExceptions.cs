@@ -8,6 +8,10 @@ public sealed class DeviceSuspendedException(string device, Exception? innerExce
 public sealed class DeviceGoneException(string device, Exception? innerException = null)
     : Exception($"Device '{device}' is gone: it was unplugged, unbound from vfio-pci, or closed.", innerException);
 
+/// <summary>The device can't be mapped in the way that was asked for.</summary>
+public sealed class MemoryTypeUnavailableException(string device, string cause, Exception? innerException = null)
+    : Exception($"Device '{device}' can't be mapped write-combining: {cause}", innerException);
+
 /// <summary>The kernel did not confirm in time that leases have ended.</summary>
 public sealed class RevocationUnconfirmedException(string device, Exception? innerException = null)
     : Exception($"Device '{device}': the kernel did not confirm that the leases have ended; their ranges stay quarantined.", innerException);

@@ -21,6 +21,9 @@ public interface IBarDevice : IAsyncDisposable
     /// <summary>Two live leases may share bytes.</summary>
     bool CanOverlap { get; }
 
+    /// <summary>How many ranges one lease may have.</summary>
+    int MaxRanges { get; }
+
     /// <summary>Is cancelled when the device went away for good: nothing of it can be reached or leased any more.</summary>
     CancellationToken Gone { get; }
 
@@ -31,7 +34,11 @@ public interface IBarDevice : IAsyncDisposable
     /// <exception cref="DeviceSuspendedException">The device can't be reached at the moment.</exception>
     /// <exception cref="DeviceGoneException">It never will again.</exception>
     /// <exception cref="UnixException">The kernel refused for another reason.</exception>
-    Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, LeaseAccess access);
+    /// <exception cref="MemoryTypeUnavailableException">It has no memory of the type that was asked for.</exception>
+    Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, ExportOptions options);
+
+    /// <summary>What a mapping gets that is to be of type <paramref name="wanted"/>; null when it can't be had.</summary>
+    MemoryType? MemoryTypeFor(MemoryType wanted);
 
     /// <summary>
     /// Ends leases, in one step. When it returns, no process reaches the device through any of them. Ids that are not
@@ -39,6 +46,19 @@ public interface IBarDevice : IAsyncDisposable
     /// </summary>
     /// <exception cref="RevocationUnconfirmedException">That could not be confirmed: none of these ranges may be leased again until a later call returns.</exception>
     Task RevokeAsync(ImmutableArray<LeaseId> ids);
+}
+
+/// <summary>What a new lease is to be like.</summary>
+/// <param name="Access">With which access.</param>
+/// <param name="MemoryType">How the CPU is to reach the memory: uncached or write-combining.</param>
+/// <param name="P2P">The drivers of other devices may attach to the descriptor for peer-to-peer DMA. Takes read-write access, and one range.</param>
+public sealed record ExportOptions(LeaseAccess Access, MemoryType MemoryType = MemoryType.Uncached, bool P2P = false)
+{
+    /// <summary>Loads only, of uncached memory.</summary>
+    public static ExportOptions ReadOnly { get; } = new(LeaseAccess.ReadOnly);
+
+    /// <summary>Loads and stores, of uncached memory.</summary>
+    public static ExportOptions ReadWrite { get; } = new(LeaseAccess.ReadWrite);
 }
 
 /// <summary>What a lease's holder may do with the memory.</summary>
@@ -59,6 +79,9 @@ public enum MemoryType
 
     /// <summary>Ordinary memory: the simulated device only.</summary>
     Cached,
+
+    /// <summary>Stores may be gathered and reach the device late and out of order, until a fence.</summary>
+    WriteCombining,
 }
 
 /// <summary>One BAR of a device.</summary>

@@ -49,7 +49,8 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
         {
             IBarDevice device = await OpenAsync(definition, file);
             _devices.Add(device);
-            CheckGeometry(definition, device.Bars, errors);
+            CheckGeometry(definition, device.Bars, device.MaxRanges, errors);
+            WarnOfMissingMemory(definition, device, loggers.CreateLogger<DeviceOpener>());
         }
 
         errors.ThrowIfAny();
@@ -75,11 +76,19 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
     }
 
     /// <summary>Every window must be leasable as a whole; an area may cover what is never leased, but not go past its BAR.</summary>
-    internal static void CheckGeometry(DeviceDefinition definition, ImmutableArray<BarGeometry> bars, PolicyErrors errors)
+    internal static void CheckGeometry(DeviceDefinition definition, ImmutableArray<BarGeometry> bars, int maxRanges, PolicyErrors errors)
     {
         foreach (Window window in definition.Windows)
         {
-            Report(window.At, window.KeyPath, DeviceGeometry.Check(bars, window.Range));
+            foreach (BarRange range in window.Ranges.Items)
+            {
+                Report(window.At, window.KeyPath, DeviceGeometry.Check(bars, range));
+            }
+
+            if (window.Ranges.Count > maxRanges)
+            {
+                errors.Add(window.At, window.KeyPath, $"found {window.Ranges.Count} ranges; the bar_lease module on this machine takes at most {maxRanges} in a lease. Install the module that comes with the broker, or make several windows of them.");
+            }
         }
 
         foreach (Area area in definition.Grants.SelectMany(grant => grant.Areas))
@@ -93,6 +102,16 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
             {
                 errors.Add(at, keyPath, problem.Message);
             }
+        }
+    }
+
+    /// <summary>No reason not to start: the module may be another one tomorrow, and a request under such a grant is told.</summary>
+    internal static void WarnOfMissingMemory(DeviceDefinition definition, IBarDevice device, ILogger logger)
+    {
+        string grants = string.Join(", ", definition.Grants.Where(grant => device.MemoryTypeFor(grant.Memory) is null).Select(grant => grant.KeyPath));
+        if (grants.Length > 0)
+        {
+            HostLog.MemoryTypeMissing(logger, device.Name, grants);
         }
     }
 

@@ -29,4 +29,7 @@ internal static partial class HostLog
 
     [LoggerMessage(1209, LogLevel.Warning, "SIGHUP: this broker reads its policy at its start only. Restart it, which ends all leases, to read it again", EventName = "HangUp")]
     public static partial void HangUp(ILogger logger);
+
+    [LoggerMessage(1210, LogLevel.Warning, "Device '{Device}' can't be mapped write-combining on this machine: every lease under {Grants} will be refused", EventName = "MemoryTypeMissing")]
+    public static partial void MemoryTypeMissing(ILogger logger, string device, string grants);
 }

@@ -4,11 +4,11 @@ namespace BarBroker.Leases;
 
 /// <summary>What is asked of the lease table: decided by the policy, and checked against the device's geometry.</summary>
 /// <param name="Device">One of the table's devices.</param>
-/// <param name="Window">The window's name; null for a range of the client's choice.</param>
-/// <param name="Range">What to lease.</param>
-/// <param name="Access">With which access.</param>
+/// <param name="Window">The window's name; null for ranges of the client's choice.</param>
+/// <param name="Ranges">What to lease.</param>
+/// <param name="Options">With which access, memory type and so on.</param>
 /// <param name="Exclusive">No other lease may overlap it.</param>
-internal sealed record LeaseRequest(IBarDevice Device, string? Window, BarRange Range, LeaseAccess Access, bool Exclusive);
+internal sealed record LeaseRequest(IBarDevice Device, string? Window, RangeList Ranges, ExportOptions Options, bool Exclusive);
 
 /// <summary>
 /// A lease as the table keeps it. What can change changes under the table's lock only, and the state only in
@@ -22,7 +22,7 @@ internal sealed class Lease(LeaseId id, LeaseRequest request, LeaseHolder holder
 
     public LeaseHolder Holder { get; } = holder;
 
-    public BarRange Range => Request.Range;
+    public RangeList Ranges => Request.Ranges;
 
     public LeaseState State { get; private set; } = LeaseState.Reserved;
 
@@ -76,8 +76,9 @@ internal sealed class Lease(LeaseId id, LeaseRequest request, LeaseHolder holder
         Id,
         Request.Device.Name,
         Request.Window,
-        Range,
-        Request.Access,
+        Ranges,
+        Request.Options.Access,
+        Request.Options.P2P,
         Request.Exclusive,
         MemoryType,
         State,

@@ -6,9 +6,10 @@ namespace BarBroker.Leases;
 /// <summary>A lease as it was at one moment.</summary>
 /// <param name="Id">The handle.</param>
 /// <param name="Device">The device's name.</param>
-/// <param name="Window">The window's name; null for a range of the client's choice.</param>
-/// <param name="Range">What is leased.</param>
+/// <param name="Window">The window's name; null for ranges of the client's choice.</param>
+/// <param name="Ranges">What is leased.</param>
 /// <param name="Access">With which access.</param>
+/// <param name="P2P">The drivers of other devices can attach to it.</param>
 /// <param name="Exclusive">No other lease overlaps it.</param>
 /// <param name="MemoryType">Null while it is being made.</param>
 /// <param name="State">Where it is in its life.</param>
@@ -19,8 +20,9 @@ internal sealed record LeaseInfo(
     LeaseId Id,
     string Device,
     string? Window,
-    BarRange Range,
+    RangeList Ranges,
     LeaseAccess Access,
+    bool P2P,
     bool Exclusive,
     MemoryType? MemoryType,
     LeaseState State,

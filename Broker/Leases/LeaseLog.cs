@@ -5,20 +5,20 @@ namespace BarBroker.Leases;
 /// <summary>The lease table's log. Ids are stable.</summary>
 internal static partial class LeaseLog
 {
-    [LoggerMessage(1001, LogLevel.Information, "Lease {Lease} of {Range}, device '{Device}', {Access}: acquired by uid {Uid}, pid {Pid}, connection {Connection}", EventName = "LeaseAcquired")]
-    public static partial void Acquired(ILogger logger, LeaseId lease, BarRange range, string device, LeaseAccess access, uint uid, int pid, ulong connection);
+    [LoggerMessage(1001, LogLevel.Information, "Lease {Lease} of {Ranges}, device '{Device}', {Access}, {MemoryType}, peer-to-peer {P2P}: acquired by uid {Uid}, pid {Pid}, connection {Connection}", EventName = "LeaseAcquired")]
+    public static partial void Acquired(ILogger logger, LeaseId lease, RangeList ranges, string device, LeaseAccess access, MemoryType memoryType, bool p2p, uint uid, int pid, ulong connection);
 
-    [LoggerMessage(1002, LogLevel.Information, "Lease {Lease} of {Range}, device '{Device}': ended, {Reason}", EventName = "LeaseEnded")]
-    public static partial void Ended(ILogger logger, LeaseId lease, BarRange range, string device, EndReason reason);
+    [LoggerMessage(1002, LogLevel.Information, "Lease {Lease} of {Ranges}, device '{Device}': ended, {Reason}", EventName = "LeaseEnded")]
+    public static partial void Ended(ILogger logger, LeaseId lease, RangeList ranges, string device, EndReason reason);
 
-    [LoggerMessage(1003, LogLevel.Critical, "Lease {Lease} of {Range}, device '{Device}' (uid {Uid}, pid {Pid}): the kernel could not confirm its end ({Reason}). The range stays quarantined until a later revoke of the lease succeeds", EventName = "LeaseQuarantined")]
-    public static partial void Quarantined(ILogger logger, LeaseId lease, BarRange range, string device, uint uid, int pid, EndReason reason);
+    [LoggerMessage(1003, LogLevel.Critical, "Lease {Lease} of {Ranges}, device '{Device}' (uid {Uid}, pid {Pid}): the kernel could not confirm its end ({Reason}). The range stays quarantined until a later revoke of the lease succeeds", EventName = "LeaseQuarantined")]
+    public static partial void Quarantined(ILogger logger, LeaseId lease, RangeList ranges, string device, uint uid, int pid, EndReason reason);
 
     [LoggerMessage(1004, LogLevel.Error, "Device '{Device}': revoking {Count} leases failed", EventName = "RevokeFailed")]
     public static partial void RevokeFailed(ILogger logger, string device, int count, Exception exception);
 
-    [LoggerMessage(1005, LogLevel.Warning, "Device '{Device}': exporting {Range} as lease {Lease} failed", EventName = "ExportFailed")]
-    public static partial void ExportFailed(ILogger logger, string device, BarRange range, LeaseId lease, Exception exception);
+    [LoggerMessage(1005, LogLevel.Warning, "Device '{Device}': exporting {Ranges} as lease {Lease} failed", EventName = "ExportFailed")]
+    public static partial void ExportFailed(ILogger logger, string device, RangeList ranges, LeaseId lease, Exception exception);
 
     [LoggerMessage(1006, LogLevel.Error, "Device '{Device}' is gone: its {Count} leases end", EventName = "DeviceGone")]
     public static partial void DeviceGone(ILogger logger, string device, int count);

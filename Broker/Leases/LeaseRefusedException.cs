@@ -28,6 +28,9 @@ internal enum LeaseRefusal
     /// <summary>The device went away.</summary>
     DeviceGone,
 
+    /// <summary>The device has no memory of the type that the grant says.</summary>
+    MemoryTypeUnavailable,
+
     /// <summary>The broker is shutting down.</summary>
     ShuttingDown,
 

@@ -21,12 +21,12 @@ internal sealed partial class LeaseTable
         ExportedLease exported;
         try
         {
-            exported = await request.Device.ExportAsync(lease.Id, [request.Range], request.Access);
+            exported = await request.Device.ExportAsync(lease.Id, request.Ranges.Items, request.Options);
         }
         catch (Exception exception)
         {
             Withdraw(lease);
-            LeaseLog.ExportFailed(_logger, request.Device.Name, request.Range, lease.Id, exception);
+            LeaseLog.ExportFailed(_logger, request.Device.Name, request.Ranges, lease.Id, exception);
             throw Translate(exception);
         }
 
@@ -56,7 +56,7 @@ internal sealed partial class LeaseTable
             uint uid = holder.Connection.Credentials.Uid;
             ThrowIfOver(holder);
             ThrowIfBeyondLimits(holder, uid);
-            if (device.FindConflict(request.Range, request.Exclusive) is { } other)
+            if (device.FindConflict(request) is { } other)
             {
                 throw new LeaseRefusedException(LeaseRefusal.RangeLeased, DescribeConflict(request, other, holder));
             }
@@ -100,7 +100,7 @@ internal sealed partial class LeaseTable
             info = lease.ToInfo();
         }
 
-        LeaseLog.Acquired(_logger, info.Id, info.Range, info.Device, info.Access, info.Peer.Uid, info.Peer.Pid, info.ConnectionId);
+        LeaseLog.Acquired(_logger, info.Id, info.Ranges, info.Device, info.Access, exported.MemoryType, info.P2P, info.Peer.Uid, info.Peer.Pid, info.ConnectionId);
         return new AcquiredLease(info, serial, inode);
     }
 
@@ -147,13 +147,16 @@ internal sealed partial class LeaseTable
         };
     }
 
-    private static string DescribeConflict(LeaseRequest request, Lease other, LeaseHolder holder)
+    private static string DescribeConflict(LeaseRequest request, HeldRange held, LeaseHolder holder)
     {
-        string taken = $"{request.Range} of device '{request.Device.Name}' is taken, all or in part:";
+        Lease other = held.Lease;
+        string taken = $"{request.Ranges} of device '{request.Device.Name}' is taken, all or in part:";
         return other switch
         {
             { State: LeaseState.Quarantined } => $"{taken} the kernel could not confirm that an earlier lease has ended, and the range is held back until it does. An administrator finds the cause in the broker's log.",
-            _ when other.Holder == holder => $"{taken} this connection holds {other.Range} as lease {other.Id}. Release that first.",
+            _ when other.Holder == holder => $"{taken} this connection holds {held.Range} as lease {other.Id}. Release that first.",
+            { Request.Exclusive: false } when !request.Exclusive && other.Request.Options.MemoryType != request.Options.MemoryType =>
+                $"{taken} another lease holds it with memory type {other.Request.Options.MemoryType}, this one would have {request.Options.MemoryType}, and the same memory can't be mapped with both. Try again once it is released.",
             { Request.Exclusive: false } when !request.Exclusive => $"{taken} another lease holds it, and this device can't share memory between leases. Try again once it is released.",
             _ => $"{taken} another lease holds it. Try again once it is released.",
         };
@@ -163,6 +166,7 @@ internal sealed partial class LeaseTable
     private static Exception Translate(Exception exception) => exception switch
     {
         DeviceSuspendedException => new LeaseRefusedException(LeaseRefusal.DeviceSuspended, exception.Message, exception),
+        MemoryTypeUnavailableException => new LeaseRefusedException(LeaseRefusal.MemoryTypeUnavailable, exception.Message, exception),
         DeviceGoneException => new LeaseRefusedException(LeaseRefusal.DeviceGone, exception.Message, exception),
         DescriptorBudgetException => new LeaseRefusedException(LeaseRefusal.TooManyDescriptors, exception.Message, exception),
         UnixException { Errno: Errno.NoMemory or Errno.TooManyFilesOfSystem or Errno.TooManyFiles } => new LeaseRefusedException(LeaseRefusal.KernelExhausted, "The kernel has no memory or no files left for another lease. Release some, or try again later.", exception),

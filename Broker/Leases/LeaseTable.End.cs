@@ -175,11 +175,11 @@ internal sealed partial class LeaseTable
             string device = lease.Request.Device.Name;
             if (confirmed)
             {
-                LeaseLog.Ended(_logger, lease.Id, lease.Range, device, lease.Reason!.Value);
+                LeaseLog.Ended(_logger, lease.Id, lease.Ranges, device, lease.Reason!.Value);
             }
             else
             {
-                LeaseLog.Quarantined(_logger, lease.Id, lease.Range, device, lease.Holder.Connection.Credentials.Uid, lease.Holder.Connection.Credentials.Pid, lease.Reason!.Value);
+                LeaseLog.Quarantined(_logger, lease.Id, lease.Ranges, device, lease.Holder.Connection.Credentials.Uid, lease.Holder.Connection.Credentials.Pid, lease.Reason!.Value);
             }
         }
     }

@@ -2,50 +2,53 @@ using BarBroker.Devices;
 
 namespace BarBroker.Leases;
 
+/// <summary>One of the ranges of a lease.</summary>
+internal readonly record struct HeldRange(Lease Lease, BarRange Range);
+
 /// <summary>
-/// The leases of one BAR in order of their offsets, overlapping or not. Adding, removing and finding an overlap take
+/// The leased ranges of one BAR in order of their offsets, overlapping or not. Adding, removing and finding an overlap take
 /// O(log n): a treap in which every node knows how far the ranges below it reach.
 /// </summary>
 internal sealed class RangeTree
 {
     private Node? _root;
 
-    public void Add(Lease lease)
+    public void Add(HeldRange held)
     {
-        (Node? before, Node? after) = Split(_root, lease);
-        _root = Merge(Merge(before, new Node(lease)), after);
+        (Node? before, Node? after) = Split(_root, held);
+        _root = Merge(Merge(before, new Node(held)), after);
     }
 
-    public void Remove(Lease lease) => _root = Remove(_root, lease);
+    public void Remove(HeldRange held) => _root = Remove(_root, held);
 
-    /// <summary>A lease that shares a byte with <paramref name="range"/>; null when none does.</summary>
-    public Lease? FindOverlap(BarRange range)
+    /// <summary>A leased range that shares a byte with <paramref name="range"/>; null when none does.</summary>
+    public HeldRange? FindOverlap(BarRange range)
     {
         Node? node = _root;
-        while (node is not null && !node.Lease.Range.Overlaps(range))
+        while (node is not null && !node.Held.Range.Overlaps(range))
         {
             // If something on the left reaches beyond our start and yet does not overlap, it begins after our end, and
             // so does everything on the right.
             node = node.Left is { } left && left.Reach > range.Offset ? left : node.Right;
         }
 
-        return node?.Lease;
+        return node?.Held;
     }
 
-    private static int Compare(Lease left, Lease right)
+    private static int Compare(HeldRange left, HeldRange right)
     {
         int byOffset = left.Range.Offset.CompareTo(right.Range.Offset);
-        return byOffset != 0 ? byOffset : left.Id.Value.CompareTo(right.Id.Value);
+        return byOffset != 0 ? byOffset : left.Lease.Id.Value.CompareTo(right.Lease.Id.Value);
     }
 
-    private static (Node? Before, Node? After) Split(Node? node, Lease at)
+    private static (Node? Before, Node? After) Split(Node? node, HeldRange at)
     {
         if (node is null)
         {
             return (null, null);
         }
 
-        if (Compare(node.Lease, at) < 0)
+        if (Compare(node.Held, at) < 0)
         {
             (node.Right, Node? after) = Split(node.Right, at);
             return (node.Updated(), after);
@@ -72,31 +75,31 @@ internal sealed class RangeTree
         return after.Updated();
     }
 
-    private static Node? Remove(Node? node, Lease lease)
+    private static Node? Remove(Node? node, HeldRange held)
     {
         if (node is null)
         {
-            throw new InvalidOperationException($"Lease {lease.Id} is not in the tree.");
+            throw new InvalidOperationException($"{held.Range} of lease {held.Lease.Id} is not in the tree.");
         }
 
-        switch (Compare(lease, node.Lease))
+        switch (Compare(held, node.Held))
         {
             case 0:
                 return Merge(node.Left, node.Right);
             case < 0:
-                node.Left = Remove(node.Left, lease);
+                node.Left = Remove(node.Left, held);
                 break;
             default:
-                node.Right = Remove(node.Right, lease);
+                node.Right = Remove(node.Right, held);
                 break;
         }
 
         return node.Updated();
     }
 
-    private sealed class Node(Lease lease)
+    private sealed class Node(HeldRange held)
     {
-        public Lease Lease { get; } = lease;
+        public HeldRange Held { get; } = held;
 
         /// <summary>Random, so that no client can choose an order of requests that makes the tree deep.</summary>
         public int Priority { get; } = Random.Shared.Next();
@@ -106,11 +109,11 @@ internal sealed class RangeTree
         public Node? Right { get; set; }
 
         /// <summary>The highest end of any range from here downward.</summary>
-        public ulong Reach { get; private set; } = lease.Range.End;
+        public ulong Reach { get; private set; } = held.Range.End;
 
         public Node Updated()
         {
-            Reach = Math.Max(Lease.Range.End, Math.Max(Left?.Reach ?? 0, Right?.Reach ?? 0));
+            Reach = Math.Max(Held.Range.End, Math.Max(Left?.Reach ?? 0, Right?.Reach ?? 0));
             return this;
         }
     }

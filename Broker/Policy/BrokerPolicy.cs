@@ -31,7 +31,7 @@ internal sealed class BrokerPolicy
     public DeviceDefinition? FindDevice(string name) => _devices.GetValueOrDefault(name);
 
     /// <summary>Decides whether <paramref name="peer"/> may have a lease. A pure function of the policy and its arguments.</summary>
-    public Decision Decide(PeerCredentials peer, LeaseTarget target, LeaseAccess access)
+    public Decision Decide(PeerCredentials peer, LeaseTarget target, LeaseAccess access, bool p2p)
     {
         if (FindDevice(target.Device) is not { } device)
         {
@@ -39,7 +39,7 @@ internal sealed class BrokerPolicy
         }
 
         bool peerHasGrant = false;
-        bool accessTooLow = false;
+        DenialReason? tooLow = null;
         foreach (Grant grant in device.Grants)
         {
             if (!grant.Principal.Matches(peer))
@@ -53,20 +53,26 @@ internal sealed class BrokerPolicy
                 continue;
             }
 
-            if (grant.Allows(access))
+            if (!grant.Allows(access))
             {
-                return new Granted(grant, device, found.Window, found.Range);
+                tooLow ??= DenialReason.AccessNotGranted;
             }
-
-            accessTooLow = true;
+            else if (p2p && !grant.P2P)
+            {
+                // With this access, at least.
+                tooLow = DenialReason.P2PNotGranted;
+            }
+            else
+            {
+                return new Granted(grant, device, found.Window, found.Ranges);
+            }
         }
 
-        return new Denied((peerHasGrant, accessTooLow, target) switch
+        return new Denied(tooLow ?? (peerHasGrant, target) switch
         {
-            (_, true, _) => DenialReason.AccessNotGranted,
-            (false, _, _) => DenialReason.PeerHasNoGrant,
-            (_, _, WindowTarget window) when device.FindWindow(window.Window) is null => DenialReason.WindowUnknown,
-            (_, _, WindowTarget) => DenialReason.WindowNotGranted,
+            (false, _) => DenialReason.PeerHasNoGrant,
+            (_, WindowTarget window) when device.FindWindow(window.Window) is null => DenialReason.WindowUnknown,
+            (_, WindowTarget) => DenialReason.WindowNotGranted,
             _ => DenialReason.RangeNotGranted,
         });
     }
@@ -80,15 +86,15 @@ internal sealed class BrokerPolicy
             .. from window in device.Windows
                let granting = grants.Where(grant => grant.Windows.Contains(window)).ToList()
                where granting.Count > 0
-               select (window, granting.Find(grant => grant.Access == LeaseAccess.ReadWrite) ?? granting[0]),
+               select (window, granting.MaxBy(grant => (grant.Access == LeaseAccess.ReadWrite, grant.P2P))!),
         ];
         return new PeerView(windows, [.. grants.SelectMany(grant => grant.Areas, (grant, area) => (area, grant))]);
     }
 
-    private static (string? Window, BarRange Range)? Find(Grant grant, LeaseTarget target) => target switch
+    private static (string? Window, RangeList Ranges)? Find(Grant grant, LeaseTarget target) => target switch
     {
-        WindowTarget wanted => grant.Windows.FirstOrDefault(window => window.Name == wanted.Window) is { } window ? (window.Name, window.Range) : null,
-        RangeTarget wanted => grant.Areas.Any(area => area.Range.Contains(wanted.Range)) ? (null, wanted.Range) : null,
+        WindowTarget wanted => grant.Windows.FirstOrDefault(window => window.Name == wanted.Window) is { } window ? (window.Name, window.Ranges) : null,
+        RangeTarget wanted => wanted.Ranges.Items.All(range => grant.Areas.Any(area => area.Range.Contains(range))) ? (null, wanted.Ranges) : null,
         _ => null,
     };
 }

@@ -13,11 +13,11 @@ internal sealed record WindowTarget(string Device, string Window) : LeaseTarget(
     public override string ToString() => $"window '{Window}' of device '{Device}'";
 }
 
-/// <summary>A range of the peer's choice.</summary>
-internal sealed record RangeTarget(string Device, BarRange Range) : LeaseTarget(Device)
+/// <summary>Ranges of the peer's choice.</summary>
+internal sealed record RangeTarget(string Device, RangeList Ranges) : LeaseTarget(Device)
 {
     /// <inheritdoc/>
-    public override string ToString() => $"{Range} of device '{Device}'";
+    public override string ToString() => $"{Ranges} of device '{Device}'";
 }
 
 /// <summary>What the policy says to a request.</summary>
@@ -26,9 +26,9 @@ internal abstract record Decision;
 /// <summary>Yes.</summary>
 /// <param name="Grant">The line that allows it.</param>
 /// <param name="Device">The device.</param>
-/// <param name="Window">The window's name; null for a range of the peer's choice.</param>
-/// <param name="Range">What may be leased.</param>
-internal sealed record Granted(Grant Grant, DeviceDefinition Device, string? Window, BarRange Range) : Decision;
+/// <param name="Window">The window's name; null for ranges of the peer's choice.</param>
+/// <param name="Ranges">What may be leased.</param>
+internal sealed record Granted(Grant Grant, DeviceDefinition Device, string? Window, RangeList Ranges) : Decision;
 
 /// <summary>No. The reason is for the log: a peer must not learn from it what else there is.</summary>
 internal sealed record Denied(DenialReason Reason) : Decision;
@@ -48,9 +48,12 @@ internal enum DenialReason
     /// <summary>Grants for this peer exist, none of them with this window.</summary>
     WindowNotGranted,
 
-    /// <summary>Grants for this peer exist, none of them with an area that contains this range.</summary>
+    /// <summary>Grants for this peer exist, none of them with areas that contain these ranges.</summary>
     RangeNotGranted,
 
     /// <summary>It is granted read-only, and read-write was asked for.</summary>
     AccessNotGranted,
+
+    /// <summary>It is granted, and peer-to-peer leases of it are not.</summary>
+    P2PNotGranted,
 }

@@ -25,12 +25,12 @@ internal sealed record PciSource(FilePosition At, string KeyPath, PciAddress Add
 /// <summary>A simulated device with these BARs.</summary>
 internal sealed record SimulatedSource(FilePosition At, string KeyPath, ImmutableArray<BarGeometry> Bars) : DeviceSource(At, KeyPath);
 
-/// <summary>A range with a name.</summary>
+/// <summary>Ranges with a name.</summary>
 /// <param name="Name">What clients call it.</param>
-/// <param name="Range">What it stands for.</param>
+/// <param name="Ranges">What it stands for.</param>
 /// <param name="At">Where the file defines it.</param>
 /// <param name="KeyPath">The key that defines it.</param>
-internal sealed record Window(string Name, BarRange Range, FilePosition At, string KeyPath);
+internal sealed record Window(string Name, RangeList Ranges, FilePosition At, string KeyPath);
 
 /// <summary>A range in which a client may choose its own.</summary>
 /// <param name="Range">The whole.</param>

@@ -10,6 +10,8 @@ namespace BarBroker.Policy;
 /// <param name="Areas">Areas inside which any range may be leased.</param>
 /// <param name="Access">The most that a lease may have.</param>
 /// <param name="Exclusive">No other lease may overlap one that is made under this grant.</param>
+/// <param name="Memory">The memory type of every lease: uncached or write-combining.</param>
+/// <param name="P2P">Peer-to-peer leases may be asked for. Read-write grants only.</param>
 /// <param name="KeyPath">The grant's key, for the log.</param>
 internal sealed record Grant(
     Principal Principal,
@@ -17,10 +19,15 @@ internal sealed record Grant(
     ImmutableArray<Area> Areas,
     LeaseAccess Access,
     bool Exclusive,
+    MemoryType Memory,
+    bool P2P,
     string KeyPath)
 {
     /// <summary>A lease with <paramref name="access"/> may be made.</summary>
     public bool Allows(LeaseAccess access) => Access == LeaseAccess.ReadWrite || access == LeaseAccess.ReadOnly;
+
+    /// <summary>What a lease with <paramref name="access"/> is to be like.</summary>
+    public ExportOptions ToOptions(LeaseAccess access, bool p2p) => new(access, Memory, p2p);
 }
 
 /// <summary>Whom a grant is for.</summary>

@@ -56,7 +56,7 @@ internal sealed partial class PolicyReader
         // A real device's BARs are known when it is opened; a simulated one's stand here.
         if (draft.Source is SimulatedSource simulated)
         {
-            draft.Windows.ForEach(window => CheckBounds(simulated, window.Range, window.At, window.KeyPath));
+            draft.Windows.ForEach(window => CheckBounds(simulated, window.Ranges.Items, window.At, window.KeyPath));
         }
 
         return draft;
@@ -111,17 +111,62 @@ internal sealed partial class PolicyReader
 
     private Window? ReadWindow(JsonMember member)
     {
-        if (MapReader.Of(member.Value, _errors, "bar", "offset", "length") is not { } map || ReadRange(map, member.Value) is not { } range)
+        if (MapReader.Of(member.Value, _errors, "bar", "offset", "length", "ranges") is not { } map)
         {
             return null;
         }
 
-        return new Window(member.Name, range, member.At, member.Value.Path);
+        RangeList? ranges = map.Optional("ranges") is { } several
+            ? ReadRanges(map, several)
+            : ReadRange(map, member.Value) is { } range ? RangeList.Of(range) : null;
+        return ranges is null ? null : new Window(member.Name, ranges, member.At, member.Value.Path);
     }
 
-    private void CheckBounds(SimulatedSource source, BarRange range, FilePosition at, string keyPath)
+    /// <summary>The "ranges" of a window, in place of its "offset" and "length".</summary>
+    private RangeList? ReadRanges(MapReader window, JsonItem item)
     {
-        if (DeviceGeometry.Check(source.Bars, range) is { } problem)
+        long? bar = window.Required("bar", "0") is { } number ? ReadBarIndex(number) : null;
+        foreach (string key in (string[])["offset", "length"])
+        {
+            if (window.Optional(key) is { } superfluous)
+            {
+                _errors.Add(superfluous, $"the window has \"ranges\", each with an \"{key}\" of its own. Leave one or the other.");
+                bar = null;
+            }
+        }
+
+        ImmutableArray<JsonItem> elements = ReadList(item, "ranges, such as { \"offset\": \"0x1000\", \"length\": \"4KiB\" }");
+        List<BarRange> ranges = [];
+        foreach (JsonItem element in elements)
+        {
+            if (MapReader.Of(element, _errors, "offset", "length") is { } map && ReadRange(map, element, bar) is { } range)
+            {
+                ranges.Add(range);
+            }
+        }
+
+        if (item is not JsonList || ranges.Count < elements.Length)
+        {
+            return null;
+        }
+
+        switch (RangeList.TryCreate([.. ranges], out RangeList? list, out int culprit))
+        {
+            case RangeListError.Count:
+                _errors.Add(item, $"found {ranges.Count} ranges; a window has 1 to {RangeList.MaxCount}.");
+                break;
+            case RangeListError.Overlap:
+                int earlier = ranges.FindIndex(ranges[culprit].Overlaps);
+                _errors.Add(elements[culprit], $"{ranges[culprit]} overlaps {ranges[earlier]}, range {earlier} of the window. Each byte of it can be there once.");
+                break;
+        }
+
+        return list;
+    }
+
+    private void CheckBounds(SimulatedSource source, IEnumerable<BarRange> ranges, FilePosition at, string keyPath)
+    {
+        if (ranges.Select(range => DeviceGeometry.Check(source.Bars, range)).FirstOrDefault(problem => problem is not null) is { } problem)
         {
             _errors.Add(at, keyPath, problem.Message);
         }

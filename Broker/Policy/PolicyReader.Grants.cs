@@ -18,7 +18,7 @@ internal sealed partial class PolicyReader
 
     private void ReadGrant(JsonItem item, ImmutableArray<DeviceDraft> devices)
     {
-        if (MapReader.Of(item, _errors, "uid", "gid", "device", "windows", "areas", "access", "exclusive") is not { } map)
+        if (MapReader.Of(item, _errors, "uid", "gid", "device", "windows", "areas", "access", "exclusive", "memory", "p2p") is not { } map)
         {
             return;
         }
@@ -26,7 +26,9 @@ internal sealed partial class PolicyReader
         Principal? principal = ReadPrincipal(map);
         DeviceDraft? device = map.Required("device", "\"nvme0\"") is { } name ? ReadDeviceName(name, devices) : null;
         LeaseAccess? access = map.Required("access", "\"read-only\"") is { } word ? ReadAccess(word) : null;
-        bool exclusive = map.Optional("exclusive") is not { } flag || ReadFlag(flag);
+        bool exclusive = map.Optional("exclusive") is not { } flag || ReadFlag(flag, onError: true);
+        MemoryType memory = map.Optional("memory") is { } type ? ReadMemoryType(type) : MemoryType.Uncached;
+        bool p2p = map.Optional("p2p") is { } wish && ReadFlag(wish, onError: false);
         JsonItem? windowNames = map.Optional("windows");
         JsonItem? areaItems = map.Optional("areas");
         ImmutableArray<Window> windows = windowNames is null ? [] : ReadWindowNames(windowNames, device);
@@ -36,9 +38,18 @@ internal sealed partial class PolicyReader
             _errors.Add(item, "this grants nothing. Name at least one window in \"windows\" or give an area in \"areas\".");
         }
 
+        if (p2p && device?.Source is SimulatedSource)
+        {
+            _errors.Add(map.Optional("p2p")!, $"device '{device.Name}' is simulated: no driver can attach to its memory. Leave \"p2p\" out.");
+        }
+        else if (p2p && access == LeaseAccess.ReadOnly)
+        {
+            _errors.Add(map.Optional("p2p")!, "a peer-to-peer lease can't be read-only: a driver that attaches to it may have its device write. Grant \"read-write\" access, or leave \"p2p\" out.");
+        }
+
         if (principal is not null && access is not null)
         {
-            device?.Grants.Add(new Grant(principal, windows, areas, access.Value, exclusive, item.Path));
+            device?.Grants.Add(new Grant(principal, windows, areas, access.Value, exclusive, memory, p2p, item.Path));
         }
     }
 
@@ -120,7 +131,7 @@ internal sealed partial class PolicyReader
                 areas.Add(new Area(range, element.At, element.Path));
                 if (device?.Source is SimulatedSource simulated)
                 {
-                    CheckBounds(simulated, range, element.At, element.Path);
+                    CheckBounds(simulated, [range], element.At, element.Path);
                 }
             }
         }
@@ -142,12 +153,26 @@ internal sealed partial class PolicyReader
         }
     }
 
-    private bool ReadFlag(JsonItem item)
+    private MemoryType ReadMemoryType(JsonItem item)
+    {
+        switch (item)
+        {
+            case JsonText { Value: "uncached" }:
+                return MemoryType.Uncached;
+            case JsonText { Value: "write-combining" }:
+                return MemoryType.WriteCombining;
+            default:
+                _errors.Add(item, $"found {item.Shown}; this is \"uncached\" or \"write-combining\".");
+                return MemoryType.Uncached;
+        }
+    }
+
+    private bool ReadFlag(JsonItem item, bool onError)
     {
         if (item is not JsonFlag { Value: var value })
         {
             _errors.Add(item, $"found {item.Shown}; this is true or false.");
-            return true;
+            return onError;
         }
 
         return value;

@@ -133,8 +133,11 @@ internal sealed partial class PolicyReader
 
     /// <summary>The "bar", "offset" and "length" of an object.</summary>
     private BarRange? ReadRange(MapReader map, JsonItem item)
+        => ReadRange(map, item, map.Required("bar", "0") is { } number ? ReadBarIndex(number) : null);
+
+    /// <summary>The "offset" and "length" of an object; null, too, when there is no <paramref name="bar"/> for them.</summary>
+    private BarRange? ReadRange(MapReader map, JsonItem item, long? bar)
     {
-        long? bar = map.Required("bar", "0") is { } number ? ReadBarIndex(number) : null;
         ulong? offset = ReadPages(map.Required("offset", "\"0x1000\""), canBeZero: true);
         ulong? length = ReadPages(map.Required("length", "\"4KiB\""), canBeZero: false);
         if (bar is null || offset is null || length is null)

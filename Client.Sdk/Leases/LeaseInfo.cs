@@ -12,7 +12,8 @@ internal sealed record LeaseInfo(
     ImmutableArray<BarRange> Ranges,
     LeaseAccess Access,
     bool Exclusive,
-    MemoryType MemoryType)
+    MemoryType MemoryType,
+    bool P2P)
 {
     /// <summary>Bytes in all ranges together.</summary>
     public ulong Length { get; } = Ranges.Aggregate(0UL, (sum, range) => checked(sum + range.Length));
@@ -27,11 +28,12 @@ internal sealed record LeaseInfo(
         WireTypes.ParseRanges(lease.Ranges),
         WireTypes.ParseAccess(lease.Access),
         lease.Exclusive,
-        WireTypes.ParseMemoryType(lease.MemoryType));
+        WireTypes.ParseMemoryType(lease.MemoryType),
+        lease.P2P);
 
     /// <summary>For people.</summary>
     public override string ToString() =>
         Window is null
-            ? $"lease {Id} ({Device}, BAR {Bar}, offset 0x{Ranges[0].Offset:x}, {Length} bytes)"
+            ? $"lease {Id} ({Device}, BAR {Bar}, offset 0x{Ranges[0].Offset:x}, {Length} bytes{(Ranges.Length > 1 ? $" in {Ranges.Length} ranges" : "")})"
             : $"lease {Id} ({Device}, window '{Window}')";
 }

@@ -26,6 +26,7 @@ internal static class WireTypes
     {
         V1.MemoryType.Uncached => MemoryType.Uncached,
         V1.MemoryType.Cached => MemoryType.Cached,
+        V1.MemoryType.WriteCombining => MemoryType.WriteCombining,
         _ => MemoryType.Unknown,
     };
 
@@ -57,6 +58,13 @@ internal static class WireTypes
     public static GrantedDevice ParseDevice(V1.GrantedDevice device) => new(
         device.Device,
         [.. device.Windows.Select(window => new GrantedWindow(
-            window.Window, ParseBar(window.Bar), ParseRanges(window.Ranges), ParseAccess(window.Access), window.Exclusive))],
-        [.. device.Areas.Select(area => new GrantedArea(ParseBar(area.Bar), ParseRange(area.Range), ParseAccess(area.Access), area.Exclusive))]);
+            window.Window,
+            ParseBar(window.Bar),
+            ParseRanges(window.Ranges),
+            ParseAccess(window.Access),
+            window.Exclusive,
+            ParseMemoryType(window.MemoryType),
+            window.P2P))],
+        [.. device.Areas.Select(area => new GrantedArea(
+            ParseBar(area.Bar), ParseRange(area.Range), ParseAccess(area.Access), area.Exclusive, ParseMemoryType(area.MemoryType), area.P2P))]);
 }

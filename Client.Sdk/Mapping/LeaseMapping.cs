@@ -33,7 +33,8 @@ internal sealed class LeaseMapping : SafeHandleMinusOneIsInvalid
     {
         Protection protection = access == LeaseAccess.ReadWrite ? Protection.Read | Protection.Write : Protection.Read;
         nuint length = checked((nuint)ranges.Aggregate(0UL, (sum, range) => checked(sum + range.Length)));
-        LeaseMapping mapping = new(ReserveCongruent(length, ranges[0].Offset), length, descriptor);
+        ulong? residue = FindResidue(ranges);
+        LeaseMapping mapping = new(residue is { } wanted ? ReserveCongruent(length, wanted) : AddressSpace.Reserve(length), length, descriptor);
         nuint position = 0;
         foreach (BarRange range in ranges)
         {
@@ -50,7 +51,7 @@ internal sealed class LeaseMapping : SafeHandleMinusOneIsInvalid
             position += (nuint)range.Length;
         }
 
-        if (length >= LargePage)
+        if (residue is not null)
         {
             AddressSpace.PreferLargePages(mapping.handle, length);
         }
@@ -107,16 +108,35 @@ internal sealed class LeaseMapping : SafeHandleMinusOneIsInvalid
         AddressSpace.Unmap(handle + (nint)(failed + length), _length - failed - length);
     }
 
-    /// <summary>Addresses that agree with <paramref name="offset"/> below a large page, if that can matter.</summary>
-    private static nint ReserveCongruent(nuint length, ulong offset)
+    /// <summary>
+    /// Where a mapping has to start, modulo a large page, for as many large pages as possible; null when none fits. Each range has a
+    /// wish of its own: that its place in the BAR and its address agree.
+    /// </summary>
+    private static ulong? FindResidue(ImmutableArray<BarRange> ranges)
     {
-        if (length < LargePage)
+        Dictionary<ulong, ulong> pagesByResidue = [];
+        ulong position = 0;
+        foreach (BarRange range in ranges)
         {
-            return AddressSpace.Reserve(length);
+            ulong first = (range.Offset + LargePage - 1) / LargePage;
+            ulong end = (range.Offset + range.Length) / LargePage;
+            if (end > first)
+            {
+                ulong residue = unchecked(range.Offset - position) % LargePage;
+                pagesByResidue[residue] = pagesByResidue.GetValueOrDefault(residue) + (end - first);
+            }
+
+            position += range.Length;
         }
 
+        return pagesByResidue.Count == 0 ? null : pagesByResidue.MaxBy(entry => entry.Value).Key;
+    }
+
+    /// <summary>Addresses that agree with <paramref name="residue"/> below a large page.</summary>
+    private static nint ReserveCongruent(nuint length, ulong residue)
+    {
         nint start = AddressSpace.Reserve(checked(length + (nuint)LargePage));
-        nuint head = (nuint)(unchecked(offset - (ulong)start) % LargePage);
+        nuint head = (nuint)(unchecked(residue - (ulong)start) % LargePage);
         AddressSpace.Unmap(start, head);
         AddressSpace.Unmap(start + (nint)(head + length), (nuint)LargePage - head);
         return start + (nint)head;

@@ -106,6 +106,14 @@ internal static unsafe partial class Mmio
         };
     }
 
+    /// <summary>Writes before it come before writes after it, whatever their memory type.</summary>
+    [LibraryImport(Library, EntryPoint = "bb_mmio_write_fence")]
+    public static partial void WriteFence();
+
+    /// <summary>Accesses before it come before accesses after it, whatever their memory type.</summary>
+    [LibraryImport(Library, EntryPoint = "bb_mmio_fence")]
+    public static partial void Fence();
+
     [LibraryImport(Library, EntryPoint = "bb_mmio_init")]
     private static partial int Initialize();
 

@@ -69,6 +69,10 @@ struct fault_entry {
 #define BB_BEFORE_STORE() ((void)0)
 #define BB_AFTER_LOAD()	  ((void)0)
 
+/* But not that of stores to write-combining memory. */
+#define BB_WRITE_FENCE() __asm__ volatile("sfence" ::: "memory")
+#define BB_FENCE()	 __asm__ volatile("mfence" ::: "memory")
+
 static inline uintptr_t fault_instruction(const ucontext_t *context)
 {
 	return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
@@ -95,6 +99,10 @@ static inline void fault_resume(ucontext_t *context, uintptr_t resume)
 /* Outer shareable: the device, not only the other processors. */
 #define BB_BEFORE_STORE() __asm__ volatile("dmb oshst" ::: "memory")
 #define BB_AFTER_LOAD()	  __asm__ volatile("dmb oshld" ::: "memory")
+
+/* Completion, not only order: gathered stores are to leave the processor. */
+#define BB_WRITE_FENCE()  __asm__ volatile("dsb st" ::: "memory")
+#define BB_FENCE()	  __asm__ volatile("dsb sy" ::: "memory")
 
 static inline uintptr_t fault_instruction(const ucontext_t *context)
 {

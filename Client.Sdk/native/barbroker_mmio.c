@@ -149,6 +149,16 @@ int bb_mmio_init(void)
 	return error != 0 ? -error : init_result;
 }
 
+void bb_mmio_write_fence(void)
+{
+	BB_WRITE_FENCE();
+}
+
+void bb_mmio_fence(void)
+{
+	BB_FENCE();
+}
+
 /* The functions of one width. The fault flag is 64 bits wide because the handler writes the whole
  * register. */
 #define DEFINE_ACCESS(bits)                                                                        \

@@ -12,7 +12,8 @@
  * address where nothing is mapped raises SIGSEGV, which is not handled here.
  *
  * Ordering is that of the Linux kernel's readl() and writel(): a write is seen by the device after
- * the memory writes before it; memory reads after a read are made after it.
+ * the memory writes before it; memory reads after a read are made after it. Mappings of the type
+ * "write-combining" have no order of their own: that takes the fences below.
  *
  * All functions may be called from any thread at any time after bb_mmio_init() has returned 0.
  */
@@ -61,5 +62,14 @@ BB_MMIO_API size_t bb_mmio_write_block8(volatile void *to, const uint8_t *from, 
 BB_MMIO_API size_t bb_mmio_write_block16(volatile void *to, const uint16_t *from, size_t count);
 BB_MMIO_API size_t bb_mmio_write_block32(volatile void *to, const uint32_t *from, size_t count);
 BB_MMIO_API size_t bb_mmio_write_block64(volatile void *to, const uint64_t *from, size_t count);
+
+/*
+ * Stores before it, to memory of any type, are made before stores after it. Sends on its way what
+ * the processor gathered of stores to write-combining memory.
+ */
+BB_MMIO_API void bb_mmio_write_fence(void);
+
+/* The same for loads and stores. */
+BB_MMIO_API void bb_mmio_fence(void);
 
 #endif

@@ -21,6 +21,17 @@ public sealed class RefusalScenarios(Machine machine)
         ["no length"] = new("InvalidArgument", "RANGE_EMPTY", client => client.AcquireRangeAsync(Machine.AreaOffset, 0)),
         ["a range that wraps around"] = new(
             "InvalidArgument", "RANGE_OVERFLOW", client => client.AcquireRangeAsync(ulong.MaxValue - Machine.Page + 1, 2 * Machine.Page)),
+        ["two ranges that overlap"] = new(
+            "InvalidArgument",
+            "RANGES_OVERLAP",
+            client => client.AcquireRangesAsync((Machine.AreaOffset, 2 * Machine.Page), (Machine.AreaOffset + Machine.Page, Machine.Page))),
+        ["65 ranges"] = new(
+            "InvalidArgument",
+            "RANGE_COUNT",
+            client => client.AcquireRangesAsync([.. Enumerable.Range(0, 65).Select(i => (Machine.AreaOffset + ((ulong)i * Machine.Page), Machine.Page))])),
+        ["one range of several outside of every granted area"] = new(
+            "PermissionDenied", "NOT_GRANTED", client => client.AcquireRangesAsync((Machine.AreaOffset, Machine.Page), (0x50000, Machine.Page))),
+        ["peer-to-peer and read-only"] = new("InvalidArgument", "P2P_READ_ONLY", client => client.AcquireAsync("left", writable: false, p2p: true)),
         ["a range past the BAR's end"] = new("OutOfRange", "RANGE_BEYOND_BAR", client => client.AcquireRangeAsync(Machine.BoardSize, Machine.Page)),
         ["a range that straddles the BAR's end"] = new(
             "OutOfRange", "RANGE_BEYOND_BAR", client => client.AcquireRangeAsync(Machine.BoardSize - Machine.Page, 2 * Machine.Page)),

@@ -32,6 +32,12 @@ internal sealed record ProbeRequest
     /// <summary>Bytes.</summary>
     public ulong Length { get; init; }
 
+    /// <summary>Ranges of a BAR; without them, <see cref="Offset"/> and <see cref="Length"/> are the one.</summary>
+    public ProbeRange[]? Ranges { get; init; }
+
+    /// <summary>Asks for a peer-to-peer lease.</summary>
+    public bool P2P { get; init; }
+
     /// <summary>Asks for read-write rather than read-only.</summary>
     public bool Writable { get; init; }
 
@@ -66,6 +72,12 @@ internal enum ProbeOperation
 
     /// <summary>Writes to the mapping.</summary>
     Write,
+
+    /// <summary>Writes to the mapping, and waits until the device has it.</summary>
+    WriteAndFlush,
+
+    /// <summary>Reads a 32-bit register of every page of the mapping, at <see cref="ProbeRequest.Offset"/> in it; answers with how many had <see cref="ProbeRequest.Value"/>.</summary>
+    CountPages,
 
     /// <summary>Gives the lease back.</summary>
     Release,
@@ -106,7 +118,11 @@ internal sealed record ProbeReply
 }
 
 /// <summary>A lease's properties, as the SDK shows them.</summary>
-internal sealed record ProbeLease(ulong Id, string Device, string? Window, int Bar, ulong Offset, ulong Length, string Access, bool Exclusive, string MemoryType);
+internal sealed record ProbeLease(
+    ulong Id, string Device, string? Window, int Bar, ulong Offset, ulong Length, ProbeRange[] Ranges, string Access, bool Exclusive, string MemoryType, bool P2P);
+
+/// <summary>A part of a BAR, in bytes.</summary>
+internal sealed record ProbeRange(ulong Offset, ulong Length);
 
 /// <summary>An exception.</summary>
 /// <param name="Type">Its class, without namespace.</param>

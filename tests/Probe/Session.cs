@@ -77,6 +77,13 @@ internal sealed class Session : IAsyncDisposable
             case ProbeOperation.Write:
                 Write(_mappings[request.Lease], request);
                 return new ProbeReply();
+            case ProbeOperation.WriteAndFlush:
+                Write(_mappings[request.Lease], request);
+                _mappings[request.Lease].WriteFence();
+                _mappings[request.Lease].FlushWrites(request.Offset);
+                return new ProbeReply();
+            case ProbeOperation.CountPages:
+                return Number(CountPages(_mappings[request.Lease], request));
             case ProbeOperation.Release:
                 await lease.ReleaseAsync(CancellationToken.None);
                 return new ProbeReply();
@@ -99,12 +106,23 @@ internal sealed class Session : IAsyncDisposable
     private async Task<ProbeReply> AcquireAsync(ProbeRequest request)
     {
         BarBrokerClient connection = _connections[request.Connection];
-        LeaseAccess access = request.Writable ? LeaseAccess.ReadWrite : LeaseAccess.ReadOnly;
+        AcquireOptions options = new() { Access = request.Writable ? LeaseAccess.ReadWrite : LeaseAccess.ReadOnly, P2P = request.P2P };
+        ProbeRange[] ranges = request.Ranges ?? [new ProbeRange(request.Offset, request.Length)];
         BarLease lease = request.Window is { } window
-            ? await connection.AcquireAsync(request.Device!, window, access, CancellationToken.None)
-            : await connection.AcquireAsync(request.Device!, request.Bar, request.Offset, request.Length, access, CancellationToken.None);
+            ? await connection.AcquireAsync(request.Device!, window, options, CancellationToken.None)
+            : await connection.AcquireAsync(request.Device!, request.Bar, [.. ranges.Select(range => new BarRange(range.Offset, range.Length))], options, CancellationToken.None);
         ProbeLease properties = new(
-            lease.Id, lease.Device, lease.Window, lease.Bar, lease.Offset, lease.Length, lease.Access.ToString(), lease.Exclusive, lease.MemoryType.ToString());
+            lease.Id,
+            lease.Device,
+            lease.Window,
+            lease.Bar,
+            lease.Offset,
+            lease.Length,
+            [.. lease.Ranges.Select(range => new ProbeRange(range.Offset, range.Length))],
+            lease.Access.ToString(),
+            lease.Exclusive,
+            lease.MemoryType.ToString(),
+            lease.P2P);
         return Number(Keep(_leases, lease)) with { Lease = properties };
     }
 
@@ -141,6 +159,17 @@ internal sealed class Session : IAsyncDisposable
             default:
                 throw new NotSupportedException($"No access is {request.Width} bits wide.");
         }
+    }
+
+    private static int CountPages(MappedBar mapping, ProbeRequest request)
+    {
+        int count = 0;
+        for (ulong offset = request.Offset; offset < mapping.Length; offset += (ulong)Environment.SystemPageSize)
+        {
+            count += mapping.Read32(offset) == request.Value ? 1 : 0;
+        }
+
+        return count;
     }
 
     private int Keep<T>(Dictionary<int, T> things, T thing)

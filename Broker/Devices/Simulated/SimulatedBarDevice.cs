@@ -6,7 +6,8 @@ namespace BarBroker.Devices.Simulated;
 /// <summary>
 /// A device without hardware and without privileges: each lease is ordinary memory of its own. What it can't do that the
 /// kernel module can: two leases never see each other's stores, there is no suspend, an mmap after the end of a lease
-/// succeeds and faults instead of being refused, and a broker that is killed revokes nothing.
+/// succeeds and faults instead of being refused, no driver can attach to a descriptor, and a broker that is killed revokes
+/// nothing. Its memory is cached, also where write-combining was asked for: whoever fences as that takes is right here too.
 /// </summary>
 /// <remarks>
 /// A lease starts with fresh pages (<see cref="Identification"/>) and takes its contents with it: nothing of it is seen
@@ -52,6 +53,9 @@ public sealed class SimulatedBarDevice : IBarDevice
     /// <inheritdoc/>
     public bool CanOverlap => false;
 
+    /// <inheritdoc/>
+    public int MaxRanges => RangeList.MaxCount;
+
     /// <summary>A simulated device stays.</summary>
     public CancellationToken Gone => CancellationToken.None;
 
@@ -59,15 +63,22 @@ public sealed class SimulatedBarDevice : IBarDevice
     internal Action<OwnedDescriptor> Truncate { get; init; } = descriptor => Files.Truncate(descriptor, 0);
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">The ranges are none, of several BARs or out of bounds, or <paramref name="id"/> is live.</exception>
+    /// <exception cref="ArgumentException">The ranges are none, of several BARs or out of bounds, <paramref name="id"/> is live, or a peer-to-peer lease was asked for.</exception>
     /// <exception cref="ObjectDisposedException">The device was closed.</exception>
-    public Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, LeaseAccess access)
+    public Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, ExportOptions options)
     {
-        RangeCheck.ThrowIfNotLeasable(Bars, ranges);
+        ExportCheck.ThrowIfImpossible(Bars, ranges, options);
+        if (options.P2P)
+        {
+            throw new ArgumentException($"Device '{Name}' is simulated: its memory is no DMABUF, and no driver can attach to it.", nameof(options));
+        }
 
         // Filling a large range takes its time.
-        return Task.Run(() => Export(id, ranges, access));
+        return Task.Run(() => Export(id, ranges, options.Access));
     }
+
+    /// <inheritdoc/>
+    public MemoryType? MemoryTypeFor(MemoryType wanted) => MemoryType.Cached;
 
     /// <inheritdoc/>
     public async Task RevokeAsync(ImmutableArray<LeaseId> ids)

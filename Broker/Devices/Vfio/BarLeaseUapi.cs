@@ -11,7 +11,9 @@ internal static class BarLeaseUapi
     public const uint IocType = 'b';
     public const uint MaxIds = 65536;
     public const uint MemoryUncached = 1;
+    public const uint MemoryWriteCombining = 2;
     public const uint ExportReadOnly = 1;
+    public const uint ExportP2p = 2;
     public const uint StateLive = 1;
     public const uint StateSuspended = 2;
     public const uint StateRevoking = 3;
@@ -21,6 +23,8 @@ internal static class BarLeaseUapi
     public static readonly uint Revoke = Ioctl.ReadWrite<BarLeaseRevoke>((char)IocType, 2);
     public static readonly uint List = Ioctl.ReadWrite<BarLeaseList>((char)IocType, 3);
     public static readonly uint GetFd = Ioctl.ReadWrite<BarLeaseGetFd>((char)IocType, 4);
+
+    public static uint FromMemoryType(MemoryType type) => type == MemoryType.WriteCombining ? MemoryWriteCombining : MemoryUncached;
 }
 
 [StructLayout(LayoutKind.Sequential)]

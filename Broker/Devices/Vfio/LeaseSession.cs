@@ -14,9 +14,12 @@ internal interface ILeaseSession
     /// <summary>How many ranges one lease may have.</summary>
     int MaxRanges { get; }
 
+    /// <summary>The types that an export may ask for: bit N stands for BAR_LEASE_MEMORY_* of value N.</summary>
+    uint MemoryTypes { get; }
+
     /// <summary>Makes a lease of what <paramref name="dmabuf"/> (vfio-pci's, of exactly these ranges) covers. <paramref name="dmabuf"/> stays the caller's.</summary>
     /// <exception cref="UnixException">No lease was made; the header says which errno means what.</exception>
-    SessionLease Export(LeaseId id, PciAddress address, ImmutableArray<BarRange> ranges, LeaseAccess access, OwnedDescriptor dmabuf);
+    SessionLease Export(LeaseId id, PciAddress address, ImmutableArray<BarRange> ranges, ExportOptions options, OwnedDescriptor dmabuf);
 
     /// <summary>Ends leases for good. Ids that are not live are no error.</summary>
     /// <returns>How many this call ended.</returns>
@@ -31,7 +34,7 @@ internal interface ILeaseSession
 internal sealed record SessionLease(OwnedDescriptor Descriptor, uint MemoryType, bool Verified);
 
 /// <summary>A lease as the kernel lists it.</summary>
-internal sealed record ListedLease(LeaseId Id, PciAddress Address, ImmutableArray<BarRange> Ranges, LeaseAccess Access, ListedLeaseState State);
+internal sealed record ListedLease(LeaseId Id, PciAddress Address, ImmutableArray<BarRange> Ranges, ExportOptions Options, ListedLeaseState State);
 
 /// <summary>BAR_LEASE_STATE_*</summary>
 internal enum ListedLeaseState
@@ -54,10 +57,14 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
         _session = session;
         _maxIds = (int)Math.Clamp(info.MaxIds, 1, BarLeaseUapi.MaxIds);
         MaxRanges = (int)Math.Min(info.MaxRanges, int.MaxValue);
+        MemoryTypes = info.MemoryTypes;
     }
 
     /// <inheritdoc/>
     public int MaxRanges { get; }
+
+    /// <inheritdoc/>
+    public uint MemoryTypes { get; }
 
     /// <summary>Opens a new session.</summary>
     /// <exception cref="DeviceOpenException">The module is missing, out of reach or too old; the message says what to do.</exception>
@@ -107,7 +114,7 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
     public BarLeaseInfo GetInfo() => GetInfo(_session);
 
     /// <inheritdoc/>
-    public unsafe SessionLease Export(LeaseId id, PciAddress address, ImmutableArray<BarRange> ranges, LeaseAccess access, OwnedDescriptor dmabuf)
+    public unsafe SessionLease Export(LeaseId id, PciAddress address, ImmutableArray<BarRange> ranges, ExportOptions options, OwnedDescriptor dmabuf)
     {
         BarLeaseRange[] list = [.. ranges.Select(range => new BarLeaseRange { Offset = range.Offset, Length = range.Length })];
         bool held = false;
@@ -119,14 +126,14 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
                 BarLeaseExport export = new()
                 {
                     Argsz = (uint)sizeof(BarLeaseExport),
-                    Flags = access == LeaseAccess.ReadOnly ? BarLeaseUapi.ExportReadOnly : 0,
+                    Flags = (options.Access == LeaseAccess.ReadOnly ? BarLeaseUapi.ExportReadOnly : 0) | (options.P2P ? BarLeaseUapi.ExportP2p : 0),
                     LeaseId = id.Value,
                     PciDomain = address.Domain,
                     PciBus = address.Bus,
                     PciDevfn = address.DevFn,
                     Bar = (uint)ranges[0].Bar,
                     DmabufFd = (int)dmabuf.DangerousGetHandle(),
-                    MemoryType = BarLeaseUapi.MemoryUncached,
+                    MemoryType = BarLeaseUapi.FromMemoryType(options.MemoryType),
                     NrRanges = (uint)list.Length,
                     Ranges = (ulong)pointer,
                 };
@@ -221,7 +228,14 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
         }
 
         LeaseAccess access = (entry.Flags & BarLeaseUapi.ExportReadOnly) != 0 ? LeaseAccess.ReadOnly : LeaseAccess.ReadWrite;
-        return new ListedLease(new LeaseId(entry.LeaseId), address, own.MoveToImmutable(), access, (ListedLeaseState)entry.State);
+        MemoryType memoryType = entry.MemoryType switch
+        {
+            BarLeaseUapi.MemoryUncached => MemoryType.Uncached,
+            BarLeaseUapi.MemoryWriteCombining => MemoryType.WriteCombining,
+            _ => throw new InvalidDataException($"The kernel listed lease {entry.LeaseId} with a memory type that can't be ({entry.MemoryType})."),
+        };
+        ExportOptions options = new(access, memoryType, (entry.Flags & BarLeaseUapi.ExportP2p) != 0);
+        return new ListedLease(new LeaseId(entry.LeaseId), address, own.MoveToImmutable(), options, (ListedLeaseState)entry.State);
     }
 
     private static unsafe BarLeaseInfo GetInfo(OwnedDescriptor session)

@@ -71,22 +71,33 @@ public sealed class VfioBarDevice : IBarDevice
     public bool CanOverlap => true;
 
     /// <inheritdoc/>
+    public int MaxRanges => _session.MaxRanges;
+
+    /// <inheritdoc/>
     public CancellationToken Gone { get; }
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">The ranges are none, of several BARs, out of bounds, reserved, or too many for the module.</exception>
+    /// <exception cref="ArgumentException">The ranges are none, of several BARs, out of bounds, reserved, or too many for the module; or the options contradict each other.</exception>
     /// <exception cref="ObjectDisposedException">The device was closed.</exception>
-    public Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, LeaseAccess access)
+    public Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, ExportOptions options)
     {
-        RangeCheck.ThrowIfNotLeasable(Bars, ranges);
+        ExportCheck.ThrowIfImpossible(Bars, ranges, options);
         if (ranges.Length > _session.MaxRanges)
         {
             throw new ArgumentException($"{ranges.Length} ranges are more than the {_session.MaxRanges} that the bar_lease module takes for a lease.", nameof(ranges));
         }
 
         ThrowIfUnavailable();
-        return _exports.RunAsync("export", () => Export(id, ranges, access));
+        if (MemoryTypeFor(options.MemoryType) is null)
+        {
+            throw new MemoryTypeUnavailableException(Name, "its bar_lease module makes no such leases. The administrator can install the module that comes with the broker, or grant uncached memory.");
+        }
+
+        return _exports.RunAsync("export", () => Export(id, ranges, options));
     }
+
+    /// <inheritdoc/>
+    public MemoryType? MemoryTypeFor(MemoryType wanted) => ((_session.MemoryTypes >> (int)BarLeaseUapi.FromMemoryType(wanted)) & 1) != 0 ? wanted : null;
 
     /// <inheritdoc/>
     public async Task RevokeAsync(ImmutableArray<LeaseId> ids)
@@ -138,17 +149,18 @@ public sealed class VfioBarDevice : IBarDevice
     }
 
     /// <summary>What the kernel's refusal of an export means.</summary>
-    internal static Exception ToExportFailure(string device, UnixException exception)
+    internal static Exception ToExportFailure(string device, UnixException exception, MemoryType wanted)
     {
         return exception.Errno switch
         {
             Errno.Again => new DeviceSuspendedException(device, exception),
             Errno.NoDevice => new DeviceGoneException(device, exception),
+            Errno.NotSupported when wanted == MemoryType.WriteCombining => new MemoryTypeUnavailableException(device, "this machine has no such memory. The administrator can grant uncached memory.", exception),
             _ => exception,
         };
     }
 
-    private ExportedLease Export(LeaseId id, ImmutableArray<BarRange> ranges, LeaseAccess access)
+    private ExportedLease Export(LeaseId id, ImmutableArray<BarRange> ranges, ExportOptions options)
     {
         // Things may have changed while this waited for its turn.
         ThrowIfUnavailable();
@@ -157,14 +169,14 @@ public sealed class VfioBarDevice : IBarDevice
         {
             // The session keeps what it needs of vfio-pci's DMABUF; nobody else ever sees it.
             using OwnedDescriptor dmabuf = _function.ExportDmaBuf(ranges);
-            lease = _session.Export(id, Address!.Value, ranges, access, dmabuf);
+            lease = _session.Export(id, Address!.Value, ranges, options, dmabuf);
         }
         catch (UnixException exception)
         {
-            throw ToExportFailure(Name, exception);
+            throw ToExportFailure(Name, exception, options.MemoryType);
         }
 
-        bool usable = lease.MemoryType == BarLeaseUapi.MemoryUncached;
+        bool usable = lease.MemoryType == BarLeaseUapi.FromMemoryType(options.MemoryType);
         bool kept;
         lock (_lock)
         {
@@ -180,7 +192,7 @@ public sealed class VfioBarDevice : IBarDevice
         }
 
         TellWhenNotVerified(lease);
-        return new ExportedLease(lease.Descriptor, MemoryType.Uncached);
+        return new ExportedLease(lease.Descriptor, options.MemoryType);
     }
 
     private int Revoke(ImmutableArray<LeaseId> ids)

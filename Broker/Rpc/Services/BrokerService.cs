@@ -30,7 +30,7 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
             PeerView view = BrokerPolicy.ViewOf(context.Connection.Credentials, definition);
             if (!view.IsEmpty)
             {
-                response.Devices.Add(view.ToMessage(definition.Name));
+                response.Devices.Add(view.ToMessage(devices[definition.Name]));
             }
         }
 
@@ -42,7 +42,8 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
         LeaseTarget target = RequestReader.ReadTarget(request);
         LeaseAccess access = RequestReader.ReadAccess(request.Access);
         RequestReader.CheckDelivery(request.Delivery);
-        LeaseRequest decided = Decide(target, access, context);
+        RequestReader.CheckP2P(request.P2P, access, target);
+        LeaseRequest decided = Decide(target, access, request.P2P, context);
         try
         {
             AcquiredLease acquired = await leases.AcquireAsync(context.Connection, decided, context.CancellationToken);
@@ -63,10 +64,10 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
         }
     }
 
-    private LeaseRequest Decide(LeaseTarget target, LeaseAccess access, ServerCallContext context)
+    private LeaseRequest Decide(LeaseTarget target, LeaseAccess access, bool p2p, ServerCallContext context)
     {
         PeerCredentials peer = context.Connection.Credentials;
-        Decision decision = devices.Policy.Decide(peer, target, access);
+        Decision decision = devices.Policy.Decide(peer, target, access, p2p);
         if (decision is not Granted granted)
         {
             DenialReason reason = ((Denied)decision).Reason;
@@ -75,11 +76,24 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
             throw Errors.From(reason, target, peer);
         }
 
+        if (p2p && granted.Ranges.Count > 1)
+        {
+            throw Errors.P2PRanges($"Window '{granted.Window}' of device '{granted.Device.Name}' has {granted.Ranges.Count} ranges");
+        }
+
         IBarDevice device = devices[granted.Device.Name];
-        return DeviceGeometry.Check(device.Bars, granted.Range) is { } problem
+        if (granted.Ranges.Count > device.MaxRanges)
+        {
+            throw Errors.RangeCount($"The request has {granted.Ranges.Count} ranges; device '{device.Name}' has leases of at most {device.MaxRanges} here.");
+        }
+
+        return FindProblem(device, granted.Ranges) is { } problem
             ? throw Errors.From(problem, device.Name)
-            : new LeaseRequest(device, granted.Window, granted.Range, access, granted.Grant.Exclusive);
+            : new LeaseRequest(device, granted.Window, granted.Ranges, granted.Grant.ToOptions(access, p2p), granted.Grant.Exclusive);
     }
+
+    private static GeometryProblem? FindProblem(IBarDevice device, RangeList ranges)
+        => ranges.Items.Select(range => DeviceGeometry.Check(device.Bars, range)).FirstOrDefault(problem => problem is not null);
 
     /// <summary>A peer that chooses ranges of a device itself may know the device's shape: what can't be at all is told as such.</summary>
     private void ThrowIfImpossible(LeaseTarget target, PeerCredentials peer)
@@ -87,7 +101,7 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
         if (target is RangeTarget wanted
             && devices.Policy.FindDevice(target.Device) is { } definition
             && !BrokerPolicy.ViewOf(peer, definition).Areas.IsEmpty
-            && DeviceGeometry.Check(devices[definition.Name].Bars, wanted.Range) is { } problem)
+            && FindProblem(devices[definition.Name], wanted.Ranges) is { } problem)
         {
             throw Errors.From(problem, definition.Name);
         }

@@ -14,6 +14,7 @@ internal static class Errors
         (StatusCode code, string reason) = refused.Refusal switch
         {
             LeaseRefusal.RangeLeased => (StatusCode.FailedPrecondition, Reasons.RangeLeased),
+            LeaseRefusal.MemoryTypeUnavailable => (StatusCode.FailedPrecondition, Reasons.MemoryTypeUnavailable),
             LeaseRefusal.TooManyLeases => (StatusCode.ResourceExhausted, Reasons.TooManyLeases),
             LeaseRefusal.TooManyDescriptors => (StatusCode.ResourceExhausted, Reasons.TooManyDescriptors),
             LeaseRefusal.KernelExhausted => (StatusCode.ResourceExhausted, Reasons.KernelExhausted),
@@ -38,6 +39,11 @@ internal static class Errors
             $"{Describe(target)} is granted to uid {peer.Uid} for reading only. Ask for ACCESS_READ_ONLY.",
             Reasons.AccessNotGranted,
             ("device", target.Device)),
+        DenialReason.P2PNotGranted => RpcErrors.Create(
+            StatusCode.PermissionDenied,
+            $"{Describe(target)} is granted to uid {peer.Uid}, but not for peer-to-peer leases. Leave p2p unset.",
+            Reasons.P2PNotGranted,
+            ("device", target.Device)),
         _ => RpcErrors.Create(
             StatusCode.PermissionDenied,
             $"{Describe(target)} is not granted to uid {peer.Uid} or its groups. ListDevices tells what is.",
@@ -55,6 +61,11 @@ internal static class Errors
         };
         return RpcErrors.Create(code, $"Device '{device}': {problem.Message}", reason, ("device", device));
     }
+
+    public static RpcException RangeCount(string message) => RpcErrors.Create(StatusCode.InvalidArgument, message, Reasons.RangeCount);
+
+    public static RpcException P2PRanges(string found) => RpcErrors.Create(
+        StatusCode.InvalidArgument, $"{found}; a peer-to-peer lease has one. Take a lease for each, or set p2p to false.", Reasons.P2PRanges);
 
     public static RpcException DeviceUnknown(string device) => RpcErrors.Create(
         StatusCode.NotFound, $"There is no device {RequestReader.Show(device)}. ListDevices names those that there are for you.", Reasons.DeviceUnknown);

@@ -14,16 +14,12 @@ internal static class Messages
         LeaseId = lease.Id.Value,
         Device = lease.Device,
         Window = lease.Window ?? "",
-        Bar = (uint)lease.Range.Bar,
-        Ranges = { lease.Range.ToMessage() },
+        Bar = (uint)lease.Ranges.Bar,
+        Ranges = { lease.Ranges.ToMessages() },
         Access = lease.Access.ToMessage(),
         Exclusive = lease.Exclusive,
-        MemoryType = lease.MemoryType switch
-        {
-            MemoryType.Uncached => V1.MemoryType.Uncached,
-            MemoryType.Cached => V1.MemoryType.Cached,
-            _ => V1.MemoryType.Unspecified,
-        },
+        MemoryType = lease.MemoryType.ToMessage(),
+        P2P = lease.P2P,
     };
 
     public static V1.HeldLease ToHeldLease(this LeaseInfo lease) => new()
@@ -44,6 +40,16 @@ internal static class Messages
 
     public static V1.Range ToMessage(this BarRange range) => new() { Offset = range.Offset, Length = range.Length };
 
+    public static IEnumerable<V1.Range> ToMessages(this RangeList ranges) => ranges.Items.Select(ToMessage);
+
+    public static V1.MemoryType ToMessage(this MemoryType? type) => type switch
+    {
+        MemoryType.Uncached => V1.MemoryType.Uncached,
+        MemoryType.Cached => V1.MemoryType.Cached,
+        MemoryType.WriteCombining => V1.MemoryType.WriteCombining,
+        _ => V1.MemoryType.Unspecified,
+    };
+
     public static V1.Access ToMessage(this LeaseAccess access) => access == LeaseAccess.ReadWrite ? V1.Access.ReadWrite : V1.Access.ReadOnly;
 
     public static V1.WatchEvent ToMessage(this LeaseEvent happened, ulong sequence)
@@ -62,18 +68,20 @@ internal static class Messages
         return message;
     }
 
-    public static V1.GrantedDevice ToMessage(this PeerView view, string device) => new()
+    public static V1.GrantedDevice ToMessage(this PeerView view, IBarDevice device) => new()
     {
-        Device = device,
+        Device = device.Name,
         Windows =
         {
             view.Windows.Select(entry => new V1.GrantedWindow
             {
                 Window = entry.Window.Name,
-                Bar = (uint)entry.Window.Range.Bar,
-                Ranges = { entry.Window.Range.ToMessage() },
+                Bar = (uint)entry.Window.Ranges.Bar,
+                Ranges = { entry.Window.Ranges.ToMessages() },
                 Access = entry.Grant.Access.ToMessage(),
                 Exclusive = entry.Grant.Exclusive,
+                MemoryType = device.MemoryTypeFor(entry.Grant.Memory).ToMessage(),
+                P2P = entry.Grant.P2P && entry.Window.Ranges.Count == 1,
             }),
         },
         Areas =
@@ -84,6 +92,8 @@ internal static class Messages
                 Range = entry.Area.Range.ToMessage(),
                 Access = entry.Grant.Access.ToMessage(),
                 Exclusive = entry.Grant.Exclusive,
+                MemoryType = device.MemoryTypeFor(entry.Grant.Memory).ToMessage(),
+                P2P = entry.Grant.P2P,
             }),
         },
     };
@@ -100,7 +110,7 @@ internal static class Messages
         },
         Windows =
         {
-            definition.Windows.Select(window => new V1.Window { Window_ = window.Name, Bar = (uint)window.Range.Bar, Ranges = { window.Range.ToMessage() } }),
+            definition.Windows.Select(window => new V1.Window { Window_ = window.Name, Bar = (uint)window.Ranges.Bar, Ranges = { window.Ranges.ToMessages() } }),
         },
     };
 

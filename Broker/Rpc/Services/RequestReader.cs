@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json;
 using BarBroker.Devices;
 using BarBroker.Grpc;
@@ -28,12 +29,29 @@ internal static class RequestReader
     public static LeaseTarget ReadTarget(V1.AcquireRequest request) => request.TargetCase switch
     {
         V1.AcquireRequest.TargetOneofCase.Window when request.Window.Length > 0 => new WindowTarget(request.Device, request.Window),
-        V1.AcquireRequest.TargetOneofCase.Ranges => new RangeTarget(request.Device, ReadRange(request.Ranges)),
+        V1.AcquireRequest.TargetOneofCase.Ranges => new RangeTarget(request.Device, ReadRanges(request.Ranges)),
         _ => throw RpcErrors.Create(
             StatusCode.InvalidArgument,
-            "The request names nothing to lease. Set window to a window's name, or ranges to a BAR and a range.",
+            "The request names nothing to lease. Set window to a window's name, or ranges to a BAR and its ranges.",
             Reasons.TargetMissing),
     };
+
+    /// <summary>Checks that a request for a peer-to-peer lease asks for something that one can be.</summary>
+    public static void CheckP2P(bool p2p, LeaseAccess access, LeaseTarget target)
+    {
+        if (p2p && access != LeaseAccess.ReadWrite)
+        {
+            throw RpcErrors.Create(
+                StatusCode.InvalidArgument,
+                "A peer-to-peer lease can't be read-only: a driver that attaches to it may have its device write. Set access to ACCESS_READ_WRITE, or p2p to false.",
+                Reasons.P2PReadOnly);
+        }
+
+        if (p2p && target is RangeTarget { Ranges.Count: > 1 and var count })
+        {
+            throw Errors.P2PRanges($"The request has {count} ranges");
+        }
+    }
 
     /// <summary>Checks that the client can take the descriptor in a way that this broker has.</summary>
     public static void CheckDelivery(V1.Delivery delivery)
@@ -60,19 +78,33 @@ internal static class RequestReader
     /// <summary>A name that a client sent, fit for a log or a message: quoted, without control characters, of bounded length.</summary>
     public static string Show(string name) => JsonSerializer.Serialize(name.Length <= LongestShown ? name : string.Concat(name.AsSpan(0, LongestShown), "..."));
 
-    private static BarRange ReadRange(V1.BarRanges ranges)
+    private static RangeList ReadRanges(V1.BarRanges ranges)
     {
-        if (ranges.Ranges.Count != 1)
+        // Counted before anything is made of them.
+        if (ranges.Ranges.Count is 0 or > RangeList.MaxCount)
         {
-            throw RpcErrors.Create(StatusCode.InvalidArgument, $"The request has {ranges.Ranges.Count} ranges; a lease has exactly one at present.", Reasons.RangeCount);
+            throw Errors.RangeCount($"The request has {ranges.Ranges.Count} ranges; a lease has 1 to {RangeList.MaxCount}.");
         }
 
-        ulong offset = ranges.Ranges[0].Offset;
-        ulong length = ranges.Ranges[0].Length;
-        return BarRange.TryCreate(ranges.Bar, offset, length, out BarRange range) switch
+        ImmutableArray<BarRange> read = [.. ranges.Ranges.Select(range => ReadRange(ranges.Bar, range.Offset, range.Length))];
+        if (RangeList.TryCreate(read, out RangeList? list, out int culprit) == RangeListError.None)
+        {
+            return list!;
+        }
+
+        // They are few enough, and of one BAR.
+        throw RpcErrors.Create(
+            StatusCode.InvalidArgument,
+            $"{read[culprit]} overlaps {read.First(read[culprit].Overlaps)}, an earlier range of the request: name each byte once.",
+            Reasons.RangesOverlap);
+    }
+
+    private static BarRange ReadRange(uint bar, ulong offset, ulong length)
+    {
+        return BarRange.TryCreate(bar, offset, length, out BarRange range) switch
         {
             RangeError.None => range,
-            RangeError.BarInvalid => throw RpcErrors.Create(StatusCode.InvalidArgument, $"There is no BAR {ranges.Bar} on any device: BARs are numbered 0 to 5.", Reasons.BarInvalid),
+            RangeError.BarInvalid => throw RpcErrors.Create(StatusCode.InvalidArgument, $"There is no BAR {bar} on any device: BARs are numbered 0 to 5.", Reasons.BarInvalid),
             RangeError.Empty => throw RpcErrors.Create(
                 StatusCode.InvalidArgument, $"The range at 0x{offset:x} has length 0; the least is one page, 0x{BarRange.PageSize:x}.", Reasons.RangeEmpty),
             RangeError.Unaligned => throw RpcErrors.Create(

@@ -5,9 +5,9 @@ namespace BarBroker.EndToEnd.Harness;
 /// <summary>One connection of a probe.</summary>
 internal sealed class Client(ProbeProcess probe, int connection) : IAsyncDisposable
 {
-    internal Task<ClientLease> AcquireAsync(string window, bool writable = true, string device = Machine.Board)
+    internal Task<ClientLease> AcquireAsync(string window, bool writable = true, string device = Machine.Board, bool p2p = false)
     {
-        return AcquireAsync(new ProbeRequest { Operation = ProbeOperation.Acquire, Device = device, Window = window, Writable = writable });
+        return AcquireAsync(new ProbeRequest { Operation = ProbeOperation.Acquire, Device = device, Window = window, Writable = writable, P2P = p2p });
     }
 
     internal Task<ClientLease> AcquireRangeAsync(ulong offset, ulong length, bool writable = true, int bar = Machine.BoardBar, string device = Machine.Board)
@@ -20,6 +20,18 @@ internal sealed class Client(ProbeProcess probe, int connection) : IAsyncDisposa
             Offset = offset,
             Length = length,
             Writable = writable,
+        });
+    }
+
+    internal Task<ClientLease> AcquireRangesAsync(params (ulong Offset, ulong Length)[] ranges)
+    {
+        return AcquireAsync(new ProbeRequest
+        {
+            Operation = ProbeOperation.Acquire,
+            Device = Machine.Board,
+            Bar = Machine.BoardBar,
+            Ranges = [.. ranges.Select(range => new ProbeRange(range.Offset, range.Length))],
+            Writable = true,
         });
     }
 
@@ -57,6 +69,18 @@ internal sealed class ClientLease(ProbeProcess probe, int number, ProbeLease pro
     internal Task WriteAsync(ulong offset, ulong value, int width = 32)
     {
         return AskAsync(new ProbeRequest { Operation = ProbeOperation.Write, Offset = offset, Width = width, Value = value });
+    }
+
+    /// <summary>Returns once the device has it.</summary>
+    internal Task WriteAndFlushAsync(ulong offset, ulong value)
+    {
+        return AskAsync(new ProbeRequest { Operation = ProbeOperation.WriteAndFlush, Offset = offset, Width = 32, Value = value });
+    }
+
+    /// <summary>How many of its pages begin with the identification.</summary>
+    internal async Task<int> CountIdentifiedPagesAsync()
+    {
+        return (int)(await AskAsync(new ProbeRequest { Operation = ProbeOperation.CountPages, Value = Machine.Identification })).Value;
     }
 
     /// <summary>The reason that the SDK was told.</summary>

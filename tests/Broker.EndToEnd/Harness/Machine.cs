@@ -90,6 +90,12 @@ public sealed class Machine : IAsyncLifetime
                 "middle": { "bar": {{BoardBar}}, "offset": "0xf000", "length": "8KiB" },
                 "status": { "bar": {{BoardBar}}, "offset": "0x30000", "length": "4KiB" },
                 "vault":  { "bar": {{BoardBar}}, "offset": "0x40000", "length": "4KiB" },
+                "pair":   { "bar": {{BoardBar}}, "ranges": [{ "offset": "0x62000", "length": "8KiB" }, { "offset": "0x60000", "length": "4KiB" }] },
+                "frames": { "bar": {{BoardBar}}, "offset": "0x68000", "length": "8KiB" },
+                "common": { "bar": {{BoardBar}}, "offset": "0x6c000", "length": "8KiB" },
+                "peer":   { "bar": {{BoardBar}}, "offset": "0x70000", "length": "4KiB" },
+                "common-frames": { "bar": {{BoardBar}}, "offset": "0x6d000", "length": "8KiB" },
+                {{(IsReal ? LargeWindows : string.Empty)}}
               },
             },
             {{(IsReal ? RealDevices : string.Empty)}}
@@ -101,12 +107,25 @@ public sealed class Machine : IAsyncLifetime
             { "uid": {{Users.Carol}}, "device": "{{Board}}", "windows": ["vault"], "access": "read-write" },
             { "uid": {{Users.Alice}}, "device": "{{Board}}", "areas": [{{Area}}], "access": "read-write" },
             { "uid": {{Users.Bob}}, "device": "{{Board}}", "areas": [{{Area}}], "access": "read-write" },
+            { "uid": {{Users.Alice}}, "device": "{{Board}}", "windows": ["pair"], "access": "read-write" },
+            { "uid": {{Users.Alice}}, "device": "{{Board}}", "windows": ["frames"], "access": "read-write", "memory": "write-combining" },
+            { "uid": {{Users.Alice}}, "device": "{{Board}}", "windows": ["common"], "access": "read-write", "exclusive": false },
+            { "uid": {{Users.Bob}}, "device": "{{Board}}", "windows": ["common"], "access": "read-write", "exclusive": false },
+            { "uid": {{Users.Bob}}, "device": "{{Board}}", "windows": ["common-frames"], "access": "read-write", "exclusive": false, "memory": "write-combining" },
             {{(IsReal ? RealGrants : string.Empty)}}
           ],
         }
         """;
 
     private static string Area => $$"""{ "bar": {{BoardBar}}, "offset": {{AreaOffset}}, "length": {{AreaLength}} }""";
+
+    // What takes a BAR of 64 MiB.
+    private static string LargeWindows => $$"""
+        "all":   { "bar": {{BoardBar}}, "offset": 0, "length": "64MiB" },
+                "banks": { "bar": {{BoardBar}}, "ranges": [
+                  { "offset": "33MiB", "length": "1MiB" }, { "offset": "16MiB", "length": "4MiB" },
+                  { "offset": "36MiB", "length": "3MiB" }, { "offset": "42MiB", "length": "2MiB" }] },
+        """;
 
     private static string RealDevices => $$"""
         "edu": {
@@ -120,7 +139,9 @@ public sealed class Machine : IAsyncLifetime
         """;
 
     private static string RealGrants => $$"""
-        { "uid": {{Users.Alice}}, "device": "edu", "windows": ["identification"], "access": "read-only" },
+        { "uid": {{Users.Alice}}, "device": "{{Board}}", "windows": ["all", "banks"], "access": "read-write" },
+            { "uid": {{Users.Alice}}, "device": "{{Board}}", "windows": ["peer"], "access": "read-write", "p2p": true },
+            { "uid": {{Users.Alice}}, "device": "edu", "windows": ["identification"], "access": "read-only" },
             { "uid": {{Users.Alice}}, "device": "nvme", "areas": [{ "bar": 0, "offset": 0, "length": "16KiB" }], "access": "read-only" },
         """;
 }

@@ -70,7 +70,7 @@ public sealed class BarBrokerClientTests : IAsyncDisposable
                 new V1.GrantedDevice
                 {
                     Device = "sim0",
-                    Windows = { new V1.GrantedWindow { Window = "left", Bar = 2, Ranges = { new V1.Range { Length = 4096 } }, Access = Access.ReadOnly } },
+                    Windows = { new V1.GrantedWindow { Window = "left", Bar = 2, Ranges = { new V1.Range { Length = 4096 } }, Access = Access.ReadOnly, MemoryType = V1.MemoryType.WriteCombining, P2P = true } },
                     Areas = { new V1.GrantedArea { Bar = 3, Range = new V1.Range { Offset = 4096, Length = 8192 }, Access = Access.ReadWrite, Exclusive = true } },
                 },
             },
@@ -79,9 +79,60 @@ public sealed class BarBrokerClientTests : IAsyncDisposable
         BarBroker.Client.GrantedDevice device = Assert.Single(await _client.ListDevicesAsync(Cancelled));
         Assert.Equal("sim0", device.Name);
         BarBroker.Client.GrantedWindow window = Assert.Single(device.Windows);
-        Assert.Equal(("left", 2, LeaseAccess.ReadOnly, false), (window.Name, window.Bar, window.Access, window.Exclusive));
+        Assert.Equal(("left", 2, LeaseAccess.ReadOnly, false, BarBroker.Client.MemoryType.WriteCombining, true), (window.Name, window.Bar, window.Access, window.Exclusive, window.MemoryType, window.P2P));
         Assert.Equal(new BarRange(0, 4096), Assert.Single(window.Ranges));
-        Assert.Equal(new BarBroker.Client.GrantedArea(3, new BarRange(4096, 8192), LeaseAccess.ReadWrite, true), Assert.Single(device.Areas));
+        Assert.Equal(new BarBroker.Client.GrantedArea(3, new BarRange(4096, 8192), LeaseAccess.ReadWrite, true, BarBroker.Client.MemoryType.Unknown, false), Assert.Single(device.Areas));
+    }
+
+    [Fact]
+    public async Task Ranges_are_asked_for_in_their_order_and_with_every_option()
+    {
+        AcquireOptions options = new() { Access = LeaseAccess.ReadWrite, P2P = true };
+
+        await using BarLease lease = await _client.AcquireAsync("sim0", 3, [new BarRange(0x4000, 0x1000), new BarRange(0, 0x2000)], options, Cancelled);
+
+        AcquireRequest request = Assert.Single(_broker.Requests);
+        Assert.Equal(("sim0", 3U, Access.ReadWrite, true), (request.Device, request.Ranges.Bar, request.Access, request.P2P));
+        Assert.Equal([(0x4000UL, 0x1000UL), (0UL, 0x2000UL)], request.Ranges.Ranges.Select(range => (range.Offset, range.Length)));
+    }
+
+    [Fact]
+    public async Task A_window_is_asked_for_with_every_option_and_peer_to_peer_only_on_request()
+    {
+        await using BarLease first = await _client.AcquireAsync("sim0", "left", new AcquireOptions { Access = LeaseAccess.ReadWrite, P2P = true }, Cancelled);
+        await using BarLease second = await _client.AcquireAsync("sim0", "left", LeaseAccess.ReadOnly, Cancelled);
+        await using BarLease third = await _client.AcquireAsync("sim0", 2, 0, 4096, LeaseAccess.ReadOnly, Cancelled);
+
+        Assert.Equal(
+            [("left", Access.ReadWrite, true), ("left", Access.ReadOnly, false), ("", Access.ReadOnly, false)],
+            _broker.Requests.Select(request => (request.Window, request.Access, request.P2P)));
+    }
+
+    [Fact]
+    public async Task Without_ranges_or_options_nothing_is_asked_for()
+    {
+        AcquireOptions options = new() { Access = LeaseAccess.ReadOnly };
+
+        await Assert.ThrowsAsync<ArgumentException>("ranges", () => _client.AcquireAsync("sim0", 3, [], options, Cancelled));
+        await Assert.ThrowsAsync<ArgumentException>("ranges", () => _client.AcquireAsync("sim0", 3, default, options, Cancelled));
+        await Assert.ThrowsAsync<ArgumentNullException>("options", () => _client.AcquireAsync("sim0", "left", null!, Cancelled));
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => _client.AcquireAsync("sim0", "left", options with { Access = (LeaseAccess)9 }, Cancelled));
+        Assert.Empty(_broker.Requests);
+    }
+
+    [Fact]
+    public async Task A_lease_is_what_the_broker_says_it_is()
+    {
+        _broker.OnAcquire = response =>
+        {
+            response.Lease.MemoryType = V1.MemoryType.WriteCombining;
+            response.Lease.P2P = true;
+            return Task.FromResult(response);
+        };
+
+        await using BarLease lease = await AcquireAsync();
+
+        Assert.Equal((BarBroker.Client.MemoryType.WriteCombining, true), (lease.MemoryType, lease.P2P));
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using BarBroker.Client;
+using BarBroker.Unix;
 using Xunit;
 
 namespace BarBroker.Tests.Client;
@@ -163,6 +164,72 @@ public sealed class MappedBarTests
         Assert.Equal(offset % LargePage, (ulong)memory.Address % LargePage);
     }
 
+    public static TheoryData<ulong[], ulong> SeveralRanges => new()
+    {
+        // Offset and length of each range in KiB, and where in 2 MiB the mapping should start, in KiB.
+        { [0, 4096, 8192, 4096], 0 },
+        { [1024, 3072, 8192, 4096], 1024 },
+        { [64, 1024, 4096, 8192], 1024 },
+        { [0, 2048, 5000, 8192, 16384, 2048], 5000 - 2048 },
+        { [0, 2048, 5000, 8192, 16384, 6144], 0 },
+        { [4, 4, 2048, 2048], 2044 },
+    };
+
+    [Theory]
+    [MemberData(nameof(SeveralRanges))]
+    public void Several_ranges_are_placed_so_that_most_large_pages_fit(ulong[] kibibytes, ulong expected)
+    {
+        const ulong LargePage = 2 << 20;
+        BarRange[] ranges = [.. kibibytes.Chunk(2).Select(pair => new BarRange(pair[0] << 10, pair[1] << 10))];
+        using TestLease lease = new(length: ranges.Aggregate(0UL, (sum, range) => sum + range.Length));
+        using BarBroker.Client.Mapping.LeaseMapping mapping = BarBroker.Client.Mapping.LeaseMapping.Map(lease.Memory, [.. ranges], LeaseAccess.ReadWrite);
+        using BarBroker.Client.Mapping.LeaseMapping.Usage memory = mapping.Use();
+
+        Assert.Equal((expected << 10) % LargePage, (ulong)memory.Address % LargePage);
+    }
+
+    [Fact]
+    public void A_mapping_of_which_a_part_fails_leaves_no_addresses_taken()
+    {
+        using TestLease lease = new(length: 3 * 4096);
+        // Its pages can't be mapped at an offset that is no multiple of theirs: the second range fails.
+        BarRange[] ranges = [new(0, 4096 + 512), new(8192, 4096)];
+        Assert.Throws<UnixException>(() => BarBroker.Client.Mapping.LeaseMapping.Map(lease.Memory, [.. ranges], LeaseAccess.ReadWrite));
+
+        Assert.DoesNotContain(lease.Name, File.ReadAllText("/proc/self/maps"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_access_never_straddles_two_ranges_because_it_is_aligned()
+    {
+        using TestLease lease = new(length: 2 * 4096, ranges: 2);
+        using MappedBar bar = lease.Map();
+
+        bar.Write64(4096 - 8, 1);
+        bar.Write64(4096, 2);
+
+        Assert.Throws<ArgumentException>("offset", () => bar.Read64(4096 - 4));
+        Assert.Throws<ArgumentException>("offset", () => bar.Write16(4096 - 1, 1));
+        Assert.Equal((1UL, 2UL), (bar.Read64(4096 - 8), bar.Read64(4096)));
+    }
+
+    [Theory]
+    [InlineData(MemoryType.Uncached)]
+    [InlineData(MemoryType.Cached)]
+    [InlineData(MemoryType.WriteCombining)]
+    [InlineData(MemoryType.Unknown)]
+    public void Fences_and_flushes_may_be_asked_of_every_memory_type(MemoryType type)
+    {
+        using TestLease lease = new(memoryType: type);
+        using MappedBar bar = lease.Map();
+
+        bar.Write32(4, 7);
+        bar.WriteFence();
+        bar.FlushWrites(4);
+
+        Assert.Equal((type, 7U), (bar.MemoryType, bar.Read32(4)));
+    }
+
     [Fact]
     public void Mapping_and_disposing_leaves_no_addresses_taken()
     {
@@ -187,6 +254,7 @@ public sealed class MappedBarTests
         Assert.Throws<ObjectDisposedException>(() => bar.Write32(0, 1));
         Assert.Throws<ObjectDisposedException>(() => bar.ReadBlock32(0, new uint[1]));
         Assert.Throws<ObjectDisposedException>(() => bar.FlushWrites(0));
+        Assert.Throws<ObjectDisposedException>(bar.WriteFence);
     }
 
     internal static ulong Read(MappedBar bar, int width, ulong offset) => width switch

@@ -54,12 +54,7 @@ public sealed partial class NativeLibraryTests
     [InlineData("write64", "mov %rsi,(%rdi)", "str x, [x0]")]
     public async Task Each_function_touches_the_device_with_one_instruction_of_its_width(string function, string onX64, string onArm64)
     {
-        using Process objdump = Process.Start(new ProcessStartInfo("objdump", ["-d", "--no-show-raw-insn", $"--disassemble=bb_mmio_{function}", Library])
-        {
-            RedirectStandardOutput = true,
-        })!;
-        string text = await objdump.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
-        await objdump.WaitForExitAsync(TestContext.Current.CancellationToken);
+        string text = await DisassembleAsync(function);
         bool isX64 = RuntimeInformation.ProcessArchitecture == Architecture.X64;
 
         // "    15d2:  mov    (%rdi),%edi", with one space between the parts; on arm64 without the number of the data register.
@@ -71,6 +66,16 @@ public sealed partial class NativeLibraryTests
         Assert.StartsWith(isX64 ? onX64 : onArm64, Assert.Single(accesses), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("write_fence", "sfence", "dsb st")]
+    [InlineData("fence", "mfence", "dsb sy")]
+    public async Task Each_fence_is_the_instruction_that_orders_write_combining_memory_too(string function, string onX64, string onArm64)
+    {
+        string text = Spaces().Replace(await DisassembleAsync(function), " ");
+
+        Assert.Contains($": {(RuntimeInformation.ProcessArchitecture == Architecture.X64 ? onX64 : onArm64)} ", text, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_bus_error_of_somebody_else_still_ends_a_dotnet_process()
     {
@@ -80,6 +85,17 @@ public sealed partial class NativeLibraryTests
 
         Assert.Equal("own fault caught\n", output);
         Assert.True(child.ExitCode > 128, $"It ended with code {child.ExitCode} instead of by a signal.");
+    }
+
+    private static async Task<string> DisassembleAsync(string function)
+    {
+        using Process objdump = Process.Start(new ProcessStartInfo("objdump", ["-d", "--no-show-raw-insn", $"--disassemble=bb_mmio_{function}", Library])
+        {
+            RedirectStandardOutput = true,
+        })!;
+        string text = await objdump.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await objdump.WaitForExitAsync(TestContext.Current.CancellationToken);
+        return text;
     }
 
     [GeneratedRegex(@"\s+")]

@@ -31,7 +31,7 @@ public sealed class RealBrokerTests : IAsyncLifetime
         GrantedDevice device = Assert.Single(await _client.ListDevicesAsync(Cancelled));
         Assert.Equal("sim0", device.Name);
         Assert.Equal(["left", "status"], device.Windows.Select(window => window.Name).Order());
-        Assert.Equal(new GrantedArea(2, new BarRange(1 << 20, 7 << 20), LeaseAccess.ReadWrite, true), Assert.Single(device.Areas));
+        Assert.Equal(new GrantedArea(2, new BarRange(1 << 20, 7 << 20), LeaseAccess.ReadWrite, true, MemoryType.Cached, false), Assert.Single(device.Areas));
     }
 
     [Fact]
@@ -47,6 +47,20 @@ public sealed class RealBrokerTests : IAsyncLifetime
         bar.FlushWrites(8);
         Assert.Equal(0x55667788u, bar.Read32(8));
         Assert.Equal(MemoryType.Cached, lease.MemoryType);
+    }
+
+    [Fact]
+    public async Task Several_ranges_are_one_space_in_the_order_of_the_request()
+    {
+        BarRange[] ranges = [new(3 << 20, 8192), new(1 << 20, 4096), new(2 << 20, 4096)];
+        await using BarLease lease = await _client.AcquireAsync("sim0", 2, [.. ranges], new AcquireOptions { Access = LeaseAccess.ReadWrite }, Cancelled);
+        using MappedBar bar = lease.Map();
+
+        Assert.Equal(ranges, lease.Ranges);
+        Assert.Equal((3UL << 20, 16384UL, 16384UL), (lease.Offset, lease.Length, bar.Length));
+        Assert.Equal([768U, 769U, 256U, 512U], [bar.Read32(4), bar.Read32(4096 + 4), bar.Read32(8192 + 4), bar.Read32(12288 + 4)]);
+        bar.WriteBlock32(8192 - 8, [1, 2, 3, 4]);
+        Assert.Equal([1U, 2U, 3U, 4U], [bar.Read32(8192 - 8), bar.Read32(8192 - 4), bar.Read32(8192), bar.Read32(8192 + 4)]);
     }
 
     [Fact]

@@ -11,12 +11,12 @@ internal sealed class TestLease : IDisposable
 {
     public const ulong DefaultLength = 2 * 4096;
 
-    public TestLease(ulong length = DefaultLength, LeaseAccess access = LeaseAccess.ReadWrite, ulong offset = 0, int ranges = 1)
+    public TestLease(ulong length = DefaultLength, LeaseAccess access = LeaseAccess.ReadWrite, ulong offset = 0, int ranges = 1, MemoryType memoryType = MemoryType.Cached)
     {
         Mmio.EnsureReady();
         ulong each = length / (ulong)ranges;
         ImmutableArray<BarRange> parts = [.. Enumerable.Range(0, ranges).Select(i => new BarRange(offset + (2 * (ulong)i * each), each))];
-        Info = new LeaseInfo(7, "sim0", "left", 2, parts, access, true, BarBroker.Client.MemoryType.Cached);
+        Info = new LeaseInfo(7, "sim0", "left", 2, parts, access, true, memoryType, false);
         Memory = MemFd.Create(Name);
         Files.Truncate(Memory, length);
     }

@@ -31,6 +31,22 @@ public sealed class StatusViewTests
     }
 
     [Fact]
+    public void Every_range_of_a_lease_has_a_line_and_what_is_special_about_it_is_named()
+    {
+        Device device = new() { Device_ = "nvme0", Address = "0000:01:00.0", State = DeviceState.Serving, Bars = { new Bar { Bar_ = 0, Size = 0x10000 } } };
+        HeldLease held = Held(7, 0x8000, 0x1000, LeaseState.Active, exclusive: false);
+        held.Lease.Ranges.Add(new V1.Range { Offset = 0x2000, Length = 0x1000 });
+        held.Lease.MemoryType = MemoryType.WriteCombining;
+        held.Lease.P2P = true;
+
+        string[] lines = Render([device], [held]);
+
+        Assert.Equal("  BAR 0  0x10000        [..=.....=.......]", lines[1]);
+        Assert.Equal("7 0 0x8000+0x1000 doorbell rw shared wc p2p active 1000 42 3 min", Words(lines[3]));
+        Assert.Equal("0x2000+0x1000", Words(lines[4]));
+    }
+
+    [Fact]
     public void What_is_held_shows_however_small_it_is()
     {
         Bar bar = new() { Bar_ = 2, Size = 1UL << 40 };

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using BarBroker.Devices;
 using BarBroker.Hosting;
 using BarBroker.Policy;
+using BarBroker.Tests.Grpc;
 using BarBroker.Tests.Hosting.Doctor;
 using BarBroker.Tests.Leases;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -45,6 +46,25 @@ public sealed class DeviceOpenerTests
         PolicyException exception = Assert.Throws<PolicyException>(() => Check(Policy.Replace("LENGTH", "20KiB", StringComparison.Ordinal)));
 
         Assert.Equal("grants[0].areas[0]", Assert.Single(exception.Errors).KeyPath);
+    }
+
+    [Theory]
+    [InlineData(true, new string[0])]
+    [InlineData(false, new[] { "Device 'dev0' can't be mapped write-combining on this machine: every lease under grants[1], grants[2] will be refused" })]
+    public async Task A_grant_of_memory_that_the_device_does_not_have_is_warned_of(bool canCombineWrites, string[] expected)
+    {
+        await using FakeBarDevice device = new() { CanCombineWrites = canCombineWrites };
+        using TestLog log = new();
+        BrokerPolicy policy = Read("""
+            { "devices": { "dev0": { "address": "0000:01:00.0", "windows": { "w": { "bar": 0, "offset": 0, "length": 4096 } } } }, "grants": [
+              { "uid": 1, "device": "dev0", "windows": ["w"], "access": "read-only" },
+              { "uid": 2, "device": "dev0", "windows": ["w"], "access": "read-only", "memory": "write-combining" },
+              { "uid": 3, "device": "dev0", "windows": ["w"], "access": "read-only", "memory": "write-combining" } ] }
+            """);
+
+        DeviceOpener.WarnOfMissingMemory(policy.Devices.Single(), device, log.CreateLogger("test"));
+
+        Assert.Equal(expected, log.Entries.Select(entry => entry.Message));
     }
 
     [Fact]
@@ -114,10 +134,38 @@ public sealed class DeviceOpenerTests
         Assert.Contains(cure, exception.Message, StringComparison.Ordinal);
     }
 
-    private static void Check(string policy)
+    [Fact]
+    public void Each_range_of_a_window_must_fit_the_device()
+    {
+        PolicyException exception = Assert.Throws<PolicyException>(() => Check("""
+            { "devices": { "nvme0": { "address": "0000:01:00.0", "windows": {
+              "table": { "bar": 0, "ranges": [ { "offset": 0, "length": "4KiB" }, { "offset": "8KiB", "length": "4KiB" } ] } } } } }
+            """));
+
+        Assert.StartsWith("policy.json:2:3: devices.nvme0.windows.table: BAR 0 0x2000+0x1000 touches", Assert.Single(exception.Errors).ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_window_with_more_ranges_than_the_module_takes_stops_the_start()
+    {
+        const string Policy = """
+            { "devices": { "nvme0": { "address": "0000:01:00.0", "windows": {
+              "w": { "bar": 0, "ranges": [ { "offset": 0, "length": "4KiB" }, { "offset": "12KiB", "length": "4KiB" } ] } } } } }
+            """;
+
+        Check(Policy, maxRanges: 2);
+        PolicyException exception = Assert.Throws<PolicyException>(() => Check(Policy, maxRanges: 1));
+
+        Assert.StartsWith(
+            "policy.json:2:3: devices.nvme0.windows.w: found 2 ranges; the bar_lease module on this machine takes at most 1 in a lease.",
+            Assert.Single(exception.Errors).ToString(),
+            StringComparison.Ordinal);
+    }
+
+    private static void Check(string policy, int maxRanges = RangeList.MaxCount)
     {
         PolicyErrors errors = new("policy.json");
-        DeviceOpener.CheckGeometry(Read(policy).Devices.Single(), Bars, errors);
+        DeviceOpener.CheckGeometry(Read(policy).Devices.Single(), Bars, maxRanges, errors);
         errors.ThrowIfAny();
     }
 

@@ -12,7 +12,7 @@ namespace BarBroker.Tests.Leases;
 internal sealed class FakeBarDevice(string name = "dev0", bool canOverlap = false) : IBarDevice
 {
     private readonly Lock _lock = new();
-    private readonly Dictionary<LeaseId, BarRange> _reachable = [];
+    private readonly Dictionary<LeaseId, ImmutableArray<BarRange>> _reachable = [];
     private readonly CancellationTokenSource _gone = new();
 
     public string Name => name;
@@ -22,6 +22,11 @@ internal sealed class FakeBarDevice(string name = "dev0", bool canOverlap = fals
     public ImmutableArray<BarGeometry> Bars { get; } = [new(0, 1 << 20, []), new(2, 1 << 20, [Ranges.Of(2, 0x80, 1)])];
 
     public bool CanOverlap => canOverlap;
+
+    public int MaxRanges { get; set; } = RangeList.MaxCount;
+
+    /// <summary>It has write-combining memory.</summary>
+    public bool CanCombineWrites { get; set; } = true;
 
     public CancellationToken Gone => _gone.Token;
 
@@ -43,6 +48,9 @@ internal sealed class FakeBarDevice(string name = "dev0", bool canOverlap = fals
     /// <summary>Decides whether a revoke fails.</summary>
     public Func<ImmutableArray<LeaseId>, bool> RevokeFails { get; set; } = _ => false;
 
+    /// <summary>What the exports asked for.</summary>
+    public ConcurrentQueue<ExportOptions> Exports { get; } = [];
+
     /// <summary>The ids of each revoke.</summary>
     public ConcurrentQueue<ImmutableArray<LeaseId>> Revokes { get; } = [];
 
@@ -63,8 +71,9 @@ internal sealed class FakeBarDevice(string name = "dev0", bool canOverlap = fals
         }
     }
 
-    public async Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, LeaseAccess access)
+    public async Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, ExportOptions options)
     {
+        Exports.Enqueue(options);
         await ExportCalled.PassAsync();
         if (ExportFailures.TryDequeue(out Exception? failure))
         {
@@ -73,22 +82,24 @@ internal sealed class FakeBarDevice(string name = "dev0", bool canOverlap = fals
 
         lock (_lock)
         {
-            foreach ((LeaseId other, BarRange range) in _reachable)
+            foreach ((LeaseId other, BarRange range) in _reachable.SelectMany(lease => lease.Value, (lease, range) => (lease.Key, range)))
             {
-                if (!canOverlap && range.Overlaps(ranges.Single()))
+                if (!canOverlap && ranges.Any(range.Overlaps))
                 {
-                    Violations.Enqueue($"{ranges.Single()} was exported as {id} while {other} reached {range}");
+                    Violations.Enqueue($"{string.Join(", ", ranges)} was exported as {id} while {other} reached {range}");
                 }
             }
 
-            _reachable.Add(id, ranges.Single());
+            _reachable.Add(id, ranges);
         }
 
         await ExportDone.PassAsync();
         OwnedDescriptor descriptor = Files.Open("/dev/null", OpenFlags.ReadOnly);
         Descriptors.Enqueue(descriptor);
-        return new ExportedLease(descriptor, MemoryType.Uncached);
+        return new ExportedLease(descriptor, options.MemoryType);
     }
+
+    public MemoryType? MemoryTypeFor(MemoryType wanted) => wanted == MemoryType.WriteCombining && !CanCombineWrites ? null : wanted;
 
     public async Task RevokeAsync(ImmutableArray<LeaseId> ids)
     {

@@ -16,7 +16,7 @@ public sealed class LeaseTableAcquireTests : LeaseTableTest
         AcquiredLease acquired = await AcquireAsync(connection, page: 3, pages: 2);
 
         Assert.Equal(1UL, acquired.Lease.Id.Value);
-        Assert.Equal(Ranges.Of(0, 3, 2), acquired.Lease.Range);
+        Assert.Equal(RangeList.Of(Ranges.Of(0, 3, 2)), acquired.Lease.Ranges);
         Assert.Equal((LeaseState.Active, MemoryType.Uncached, 7UL), (acquired.Lease.State, acquired.Lease.MemoryType, acquired.Lease.ConnectionId));
         Assert.Equal(Time.GetUtcNow(), acquired.Lease.AcquireTime);
         Assert.Equal(0UL, acquired.DescriptorSerial);

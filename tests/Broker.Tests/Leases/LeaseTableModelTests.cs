@@ -9,8 +9,8 @@ using Xunit;
 namespace BarBroker.Tests.Leases;
 
 /// <summary>
-/// Random sequences of everything that can happen to a lease table, with the device's answers delayed, reordered and failing. What must
-/// hold whatever the order: no two reachable ranges overlap unless both are shared, a range is exported again only after the device has
+/// Random sequences of everything that can happen to a lease table, of leases with one or several ranges, with the device's answers delayed, reordered and failing. What must
+/// hold whatever the order: no two reachable ranges overlap unless both are shared and of one memory type, a range is exported again only after the device has
 /// let go of it, every lease that was ever active is told to have ended exactly once, and at the end nothing is left.
 /// </summary>
 public sealed class LeaseTableModelTests
@@ -29,8 +29,10 @@ public sealed class LeaseTableModelTests
                 StepKind.FailExport, StepKind.FailRevokes, StepKind.ConfirmRevokes, StepKind.HoldExports, StepKind.HoldRevokes, StepKind.LetOneOn, StepKind.LetAllOn)
             from a in Gen.Choose(0, 63)
             from b in Gen.Choose(1, 4)
+            from gap in Gen.Choose(0, 3)
             from flag in Gen.Elements(true, false)
-            select new Step(kind, a, b, flag);
+            from combining in Gen.Elements(false, false, true)
+            select new Step(kind, a, b, flag, gap, combining);
 
         Prop.ForAll(step.ArrayOf().ToArbitrary(), steps => PlayAsync(canOverlap, steps).WaitAsync(Patience).GetAwaiter().GetResult())
             .Check(Config.QuickThrowOnFailure.WithMaxTest(200).WithEndSize(120));
@@ -60,7 +62,7 @@ public sealed class LeaseTableModelTests
         LetAllOn,
     }
 
-    private sealed record Step(StepKind Kind, int A, int B, bool Flag);
+    private sealed record Step(StepKind Kind, int A, int B, bool Flag, int Gap = 0, bool Combining = false);
 
     private sealed class Run
     {
@@ -112,7 +114,7 @@ public sealed class LeaseTableModelTests
             switch (step.Kind)
             {
                 case StepKind.Acquire:
-                    _calls.Add(AcquireAsync(connection, Ranges.Of(0, (ulong)step.A / 4, (ulong)step.B), step.Flag));
+                    _calls.Add(AcquireAsync(connection, step));
                     break;
                 case StepKind.Release:
                     _calls.Add(_table.ReleaseAsync(connection, id));
@@ -166,11 +168,16 @@ public sealed class LeaseTableModelTests
             _watchers.Add(WatchAsync(_table.Watch(connection)));
         }
 
-        private async Task AcquireAsync(FakeConnection connection, BarRange range, bool exclusive)
+        private async Task AcquireAsync(FakeConnection connection, Step step)
         {
+            // One range, or a second one behind it, and a third before that in the lease's order.
+            (ulong start, ulong length, ulong gap) = ((ulong)step.A / 4, (ulong)step.B, (ulong)step.Gap);
+            BarRange first = Ranges.Of(0, start, length);
+            RangeList ranges = gap == 0 ? RangeList.Of(first) : Ranges.List(first, Ranges.Of(0, start + length + gap + 2, 1), Ranges.Of(0, start + length + gap, 1));
+            ExportOptions options = new(LeaseAccess.ReadWrite, step.Combining ? MemoryType.WriteCombining : MemoryType.Uncached);
             try
             {
-                AcquiredLease acquired = await _table.AcquireAsync(connection, new LeaseRequest(_device, null, range, LeaseAccess.ReadWrite, exclusive), CancellationToken.None);
+                AcquiredLease acquired = await _table.AcquireAsync(connection, new LeaseRequest(_device, null, ranges, options, step.Flag), CancellationToken.None);
                 Assert.True(_active.TryAdd(acquired.Lease.Id, connection));
             }
             catch (LeaseRefusedException)
@@ -195,13 +202,15 @@ public sealed class LeaseTableModelTests
 
         private void CheckNoConflict()
         {
+            // One that is being made has no memory type to tell yet; it is looked at once it has.
             LeaseInfo[] held = [.. _table.List(_ => true)];
             for (int i = 0; i < held.Length; i++)
             {
                 for (int j = i + 1; j < held.Length; j++)
                 {
-                    bool mayOverlap = _device.CanOverlap && !held[i].Exclusive && !held[j].Exclusive;
-                    Assert.True(mayOverlap || !held[i].Range.Overlaps(held[j].Range), $"{held[i]} and {held[j]}");
+                    bool sameMemory = held[i].MemoryType is not { } one || held[j].MemoryType is not { } other || one == other;
+                    bool mayOverlap = _device.CanOverlap && !held[i].Exclusive && !held[j].Exclusive && sameMemory;
+                    Assert.True(mayOverlap || !held[i].Ranges.Items.Any(range => held[j].Ranges.Items.Any(range.Overlaps)), $"{held[i]} and {held[j]}");
                 }
             }
         }

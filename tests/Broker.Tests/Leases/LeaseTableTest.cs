@@ -29,7 +29,7 @@ public abstract class LeaseTableTest : IAsyncLifetime
     }
 
     internal LeaseRequest Request(ulong page = 0, ulong pages = 1, bool exclusive = true, int bar = 0)
-        => new(Device, null, Ranges.Of(bar, page, pages), LeaseAccess.ReadWrite, exclusive);
+        => new(Device, null, RangeList.Of(Ranges.Of(bar, page, pages)), ExportOptions.ReadWrite, exclusive);
 
     internal Task<AcquiredLease> AcquireAsync(FakeConnection connection, ulong page = 0, ulong pages = 1, bool exclusive = true)
         => Table.AcquireAsync(connection, Request(page, pages, exclusive), CancellationToken.None);

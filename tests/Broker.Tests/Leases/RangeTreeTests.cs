@@ -26,36 +26,36 @@ public sealed class RangeTreeTests
     public void Removing_what_is_not_there_is_an_error()
     {
         RangeTree tree = new();
-        tree.Add(Lease(1, Ranges.Of(0, 4, 1)));
+        tree.Add(Held(1, Ranges.Of(0, 4, 1)));
 
-        Assert.Throws<InvalidOperationException>(() => tree.Remove(Lease(2, Ranges.Of(0, 4, 1))));
+        Assert.Throws<InvalidOperationException>(() => tree.Remove(Held(2, Ranges.Of(0, 4, 1))));
     }
 
     private static bool BehavesLikeAList((int Page, int Length, bool Remove)[] steps)
     {
         RangeTree tree = new();
-        List<Lease> list = [];
+        List<HeldRange> list = [];
         ulong id = 0;
         foreach ((int page, int length, bool remove) in steps)
         {
             if (remove && list.Count > 0)
             {
-                Lease victim = list[page % list.Count];
+                HeldRange victim = list[page % list.Count];
                 tree.Remove(victim);
                 list.Remove(victim);
             }
             else
             {
-                Lease lease = Lease(++id, Ranges.Of(0, (ulong)page, (ulong)length));
-                tree.Add(lease);
-                list.Add(lease);
+                HeldRange held = Held(++id, Ranges.Of(0, (ulong)page, (ulong)length));
+                tree.Add(held);
+                list.Add(held);
             }
 
             for (ulong probe = 0; probe < Pages + 12; probe++)
             {
                 BarRange range = Ranges.Of(0, probe, 1 + (probe % 3));
-                Lease? found = tree.FindOverlap(range);
-                bool right = found is null ? !list.Exists(lease => lease.Range.Overlaps(range)) : list.Contains(found) && found.Range.Overlaps(range);
+                HeldRange? found = tree.FindOverlap(range);
+                bool right = found is { } held ? list.Contains(held) && held.Range.Overlaps(range) : !list.Exists(held => held.Range.Overlaps(range));
                 if (!right)
                 {
                     return false;
@@ -66,6 +66,9 @@ public sealed class RangeTreeTests
         return true;
     }
 
-    private static Lease Lease(ulong id, BarRange range)
-        => new(new LeaseId(id), new LeaseRequest(new FakeBarDevice(), null, range, LeaseAccess.ReadOnly, true), new LeaseHolder(new FakeConnection()), default);
+    private static HeldRange Held(ulong id, BarRange range)
+    {
+        LeaseRequest request = new(new FakeBarDevice(), null, RangeList.Of(range), ExportOptions.ReadOnly, true);
+        return new HeldRange(new Lease(new LeaseId(id), request, new LeaseHolder(new FakeConnection()), default), range);
+    }
 }

@@ -11,4 +11,10 @@ internal static class Ranges
         Assert.Equal(RangeError.None, BarRange.TryCreate(bar, page * BarRange.PageSize, pages * BarRange.PageSize, out BarRange range));
         return range;
     }
+
+    public static RangeList List(params BarRange[] ranges)
+    {
+        Assert.Equal(RangeListError.None, RangeList.TryCreate([.. ranges], out RangeList? list, out _));
+        return list!;
+    }
 }

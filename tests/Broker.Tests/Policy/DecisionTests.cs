@@ -31,6 +31,22 @@ public sealed class DecisionTests
         """u8,
         "policy.json");
 
+    private static readonly BrokerPolicy PeerToPeer = PolicyReader.Read(
+        """
+        {
+          "devices": { "x": { "address": "0000:01:00.0", "windows": { "w": { "bar": 0, "offset": 0, "length": "4KiB" } } } },
+          "grants": [
+            { "uid": 1001, "device": "x", "windows": ["w"], "access": "read-write" },
+            { "uid": 1001, "device": "x", "windows": ["w"], "access": "read-write", "p2p": true },
+            { "uid": 1002, "device": "x", "windows": ["w"], "access": "read-write", "p2p": false },
+            { "uid": 1003, "device": "x", "windows": ["w"], "access": "read-only" },
+            { "uid": 1003, "device": "x", "windows": ["w"], "access": "read-write" },
+            { "uid": 1004, "device": "x", "windows": ["w"], "access": "read-only" },
+          ],
+        }
+        """u8,
+        "policy.json");
+
     public static TheoryData<uint, uint, uint[], string, string, LeaseAccess, string> Windows => new()
     {
         { 1001, 100, [], "sim0", "left", LeaseAccess.ReadOnly, "grants[0]" },
@@ -64,7 +80,7 @@ public sealed class DecisionTests
     [MemberData(nameof(Windows))]
     public void A_window_is_decided_by_the_first_grant_that_fits_and_else_denied(
         uint uid, uint gid, uint[] groups, string device, string window, LeaseAccess access, string expected)
-        => Assert.Equal(expected, Outcome(Policy.Decide(Peer(uid, gid, groups), new WindowTarget(device, window), access)));
+        => Assert.Equal(expected, Outcome(Policy.Decide(Peer(uid, gid, groups), new WindowTarget(device, window), access, p2p: false)));
 
     [Theory]
     [MemberData(nameof(Ranges))]
@@ -72,7 +88,7 @@ public sealed class DecisionTests
     {
         Assert.Equal(RangeError.None, BarRange.TryCreate(bar, offset, length, out BarRange range));
 
-        Assert.Equal(expected, Outcome(Policy.Decide(Peer(uid, gid, []), new RangeTarget("sim0", range), access)));
+        Assert.Equal(expected, Outcome(Policy.Decide(Peer(uid, gid, []), new RangeTarget("sim0", RangeList.Of(range)), access, p2p: false)));
     }
 
     [Fact]
@@ -80,8 +96,44 @@ public sealed class DecisionTests
     {
         PeerCredentials peer = Peer(1001, 100, []);
 
-        Assert.False(Assert.IsType<Granted>(Policy.Decide(peer, new WindowTarget("sim0", "left"), LeaseAccess.ReadOnly)).Grant.Exclusive);
-        Assert.True(Assert.IsType<Granted>(Policy.Decide(peer, new WindowTarget("sim0", "left"), LeaseAccess.ReadWrite)).Grant.Exclusive);
+        Assert.False(Assert.IsType<Granted>(Policy.Decide(peer, new WindowTarget("sim0", "left"), LeaseAccess.ReadOnly, p2p: false)).Grant.Exclusive);
+        Assert.True(Assert.IsType<Granted>(Policy.Decide(peer, new WindowTarget("sim0", "left"), LeaseAccess.ReadWrite, p2p: false)).Grant.Exclusive);
+    }
+
+    [Theory]
+    [InlineData(1001, "", "grants[0]")]
+    [InlineData(1001, "p2p", "grants[1]")]
+    [InlineData(1002, "", "grants[2]")]
+    [InlineData(1002, "p2p", nameof(DenialReason.P2PNotGranted))]
+    [InlineData(1003, "p2p", nameof(DenialReason.P2PNotGranted))]
+    [InlineData(1004, "p2p", nameof(DenialReason.AccessNotGranted))]
+    [InlineData(1005, "p2p", nameof(DenialReason.PeerHasNoGrant))]
+    public void A_peer_to_peer_lease_takes_a_grant_that_says_so(uint uid, string p2p, string expected)
+        => Assert.Equal(expected, Outcome(PeerToPeer.Decide(Peer(uid, 100, []), new WindowTarget("x", "w"), LeaseAccess.ReadWrite, p2p.Length > 0)));
+
+    [Theory]
+    [InlineData(1001, new ulong[] { 0, 4, 1 }, "grants[0]")]
+    [InlineData(1001, new ulong[] { 0, 2 }, nameof(DenialReason.RangeNotGranted))]
+    [InlineData(1001, new ulong[] { 2 }, nameof(DenialReason.RangeNotGranted))]
+    [InlineData(1002, new ulong[] { 0, 4 }, nameof(DenialReason.RangeNotGranted))]
+    [InlineData(1002, new ulong[] { 4 }, "grants[2]")]
+    public void Every_range_must_lie_in_an_area_of_one_grant(uint uid, ulong[] pages, string expected)
+    {
+        BrokerPolicy policy = PolicyReader.Read(
+            """
+            {
+              "devices": { "x": { "simulated": { "bars": { "0": "1MiB" } } } },
+              "grants": [
+                { "uid": 1001, "device": "x", "access": "read-only", "areas": [ { "bar": 0, "offset": 0, "length": "8KiB" }, { "bar": 0, "offset": "16KiB", "length": "4KiB" } ] },
+                { "uid": 1002, "device": "x", "access": "read-only", "areas": [ { "bar": 0, "offset": 0, "length": "8KiB" } ] },
+                { "uid": 1002, "device": "x", "access": "read-only", "areas": [ { "bar": 0, "offset": "16KiB", "length": "4KiB" } ] },
+              ],
+            }
+            """u8,
+            "policy.json");
+        RangeList ranges = Tests.Leases.Ranges.List([.. pages.Select(page => Tests.Leases.Ranges.Of(0, page, 1))]);
+
+        Assert.Equal(expected, Outcome(policy.Decide(Peer(uid, 100, []), new RangeTarget("x", ranges), LeaseAccess.ReadOnly, p2p: false)));
     }
 
     [Fact]

@@ -56,7 +56,7 @@ public sealed class PolicyErrorTests
     public static TheoryData<string, int, string> WindowErrors => new()
     {
         // In place of a window's object, which begins in column 1 of line 2.
-        { "5", 1, "w: found 5; this is an object with \"bar\", \"offset\", \"length\"" },
+        { "5", 1, "w: found 5; this is an object with \"bar\", \"offset\", \"length\", \"ranges\"" },
         { "{ \"bar\": 2, \"offset\": 0 }", 1, "w: \"length\" is missing" },
         { "{ \"bar\": 6, \"offset\": 0, \"length\": 4096 }", 10, "w.bar: found 6; a BAR is a number from 0 to 5" },
         { "{ \"bar\": \"2\", \"offset\": 0, \"length\": 4096 }", 10, "w.bar: found \"2\"" },
@@ -71,6 +71,22 @@ public sealed class PolicyErrorTests
         { "{ \"bar\": 2, \"offset\": \"17179869184GiB\", \"length\": 4096 }", 23, "w.offset: found \"17179869184GiB\"; this is more than 64 bits hold" },
         { "{ \"bar\": 2, \"offset\": 0, \"length\": 0 }", 36, "w.length: found 0; the least is one page" },
         { "{ \"bar\": 2, \"offset\": \"0xfffffffffffff000\", \"length\": \"4KiB\" }", 1, "w: offset 0xfffffffffffff000 plus length 0x1000 is more than 64 bits hold" },
+        { "{ \"bar\": 2, \"ranges\": 5 }", 23, "w.ranges: found 5; this is an array of ranges, such as { \"offset\": \"0x1000\", \"length\": \"4KiB\" }" },
+        { "{ \"bar\": 2, \"ranges\": [] }", 23, "w.ranges: found 0 ranges; a window has 1 to 64" },
+        { "{ \"bar\": 2, \"ranges\": [" + RangesOfAPage(65) + "] }", 23, "w.ranges: found 65 ranges; a window has 1 to 64" },
+        { "{ \"ranges\": [" + RangesOfAPage(1) + "] }", 1, "w: \"bar\" is missing" },
+        { "{ \"bar\": 2, \"offset\": 0, \"ranges\": [" + RangesOfAPage(1) + "] }", 23, "w.offset: the window has \"ranges\", each with an \"offset\" of its own. Leave one or the other" },
+        { "{ \"bar\": 2, \"length\": 4096, \"ranges\": [" + RangesOfAPage(1) + "] }", 23, "w.length: the window has \"ranges\"" },
+        { "{ \"bar\": 2, \"ranges\": [7] }", 24, "w.ranges[0]: found 7; this is an object with \"offset\", \"length\"" },
+        { "{ \"bar\": 2, \"ranges\": [{ \"bar\": 2, \"offset\": 0, \"length\": 4096 }] }", 26, "w.ranges[0].bar: this key means nothing here" },
+        { "{ \"bar\": 2, \"ranges\": [" + RangesOfAPage(1) + ", { \"offset\": 8192 }] }", 57, "w.ranges[1]: \"length\" is missing" },
+        { "{ \"bar\": 2, \"ranges\": [{ \"offset\": 1, \"length\": 4096 }] }", 36, "w.ranges[0].offset: found 1, 0x1; this is a multiple of the page size" },
+        { "{ \"bar\": 2, \"ranges\": [{ \"offset\": 0, \"length\": 0 }] }", 49, "w.ranges[0].length: found 0; the least is one page" },
+        { "{ \"bar\": 2, \"ranges\": [{ \"offset\": \"0xfffffffffffff000\", \"length\": 4096 }] }", 24, "w.ranges[0]: offset 0xfffffffffffff000 plus length 0x1000 is more than 64 bits hold" },
+        {
+            "{ \"bar\": 2, \"ranges\": [{ \"offset\": 0, \"length\": 4096 }, { \"offset\": \"8KiB\", \"length\": \"8KiB\" }, { \"offset\": \"4KiB\", \"length\": \"8KiB\" }] }",
+            97, "w.ranges[2]: BAR 2 0x1000+0x2000 overlaps BAR 2 0x2000+0x2000, range 1 of the window. Each byte of it can be there once"
+        },
         { "{ \"bar\": 2, \"offset\": 0, \"lenght\": 1, \"length\": 4096 }", 26, "w.lenght: this key means nothing here. Did you mean 'length'?" },
     };
 
@@ -96,6 +112,10 @@ public sealed class PolicyErrorTests
         { "{ \"uid\": 1, \"device\": \"sim0\", \"windows\": [\"left\"] }", 1, "grants[0]: \"access\" is missing" },
         { "{ \"uid\": 1, \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"rw\" }", 62, "grants[0].access: found \"rw\"; this is \"read-only\" or \"read-write\"" },
         { "{ \"uid\": 1, \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\", \"exclusive\": 1 }", 88, "grants[0].exclusive: found 1; this is true or false" },
+        { "{ \"uid\": 1, \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\", \"memory\": \"cached\" }", 85, "grants[0].memory: found \"cached\"; this is \"uncached\" or \"write-combining\"" },
+        { "{ \"uid\": 1, \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\", \"memory\": true }", 85, "grants[0].memory: found true; this is" },
+        { "{ \"uid\": 1, \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\", \"p2p\": 1 }", 82, "grants[0].p2p: found 1; this is true or false" },
+        { "{ \"uid\": 1, \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-write\", \"p2p\": true }", 83, "grants[0].p2p: device 'sim0' is simulated: no driver can attach to its memory. Leave \"p2p\" out" },
         {
             "{ \"uid\": 1, \"device\": \"sim0\", \"areas\": [{ \"bar\": 2, \"offset\": \"1MiB\", \"length\": \"4KiB\" }], \"access\": \"read-only\" }",
             41, "grants[0].areas[0]: BAR 2 0x100000+0x1000 ends at 0x101000, beyond the BAR's size, 0x100000"
@@ -105,6 +125,9 @@ public sealed class PolicyErrorTests
             41, "grants[0].areas[0]: the device has no BAR 0: those that can be mapped are 2"
         },
     };
+
+    private static string RangesOfAPage(int count)
+        => string.Join(", ", Enumerable.Range(0, count).Select(i => $$"""{ "offset": {{i * 8192}}, "length": 4096 }"""));
 
     [Theory]
     [MemberData(nameof(SingleErrors))]
@@ -150,6 +173,29 @@ public sealed class PolicyErrorTests
             """));
 
         Assert.Equal("policy.json:2:3: devices.x.windows.w: BAR 2 0xf000+0x2000 ends at 0x11000, beyond the BAR's size, 0x10000.", error.ToString());
+    }
+
+    [Fact]
+    public void Each_range_of_a_window_must_lie_in_a_simulated_BAR()
+    {
+        PolicyError error = Assert.Single(ErrorsOf("""
+            { "devices": { "x": { "simulated": { "bars": { "2": "64KiB" } }, "windows": {
+              "w": { "bar": 2, "ranges": [ { "offset": 0, "length": "4KiB" }, { "offset": "60KiB", "length": "8KiB" } ] } } } } }
+            """));
+
+        Assert.Equal("policy.json:2:3: devices.x.windows.w: BAR 2 0xf000+0x2000 ends at 0x11000, beyond the BAR's size, 0x10000.", error.ToString());
+    }
+
+    [Fact]
+    public void A_read_only_grant_allows_no_peer_to_peer_leases()
+    {
+        PolicyError error = Assert.Single(ErrorsOf("""
+            { "devices": { "x": { "address": "0000:01:00.0", "windows": { "w": { "bar": 2, "offset": 0, "length": 4096 } } } }, "grants": [
+              { "uid": 1, "device": "x", "windows": ["w"], "access": "read-only",
+                "p2p": true } ] }
+            """));
+
+        Assert.StartsWith("policy.json:3:12: grants[0].p2p: a peer-to-peer lease can't be read-only", error.ToString(), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -31,7 +31,7 @@ public sealed class PolicyReaderTests
         Assert.Equal(new ClientGroup(null, 2000), policy.ClientGroup);
         Assert.Equal(["nvme0", "sim0"], policy.Devices.Select(device => device.Name));
         Assert.Equal(new PciAddress(0, 1, 0, 0), Assert.IsType<PciSource>(policy.Devices[0].Source).Address);
-        Assert.Equal("BAR 0 0x3000+0x1000", policy.Devices[0].Windows.Single().Range.ToString());
+        Assert.Equal("BAR 0 0x3000+0x1000", policy.Devices[0].Windows.Single().Ranges.ToString());
         Assert.Equal([(0, 8192UL), (2, 1048576UL)], Assert.IsType<SimulatedSource>(policy.Devices[1].Source).Bars.Select(bar => (bar.Index, bar.Size)));
 
         Grant first = policy.Devices[1].Grants[0];
@@ -40,6 +40,42 @@ public sealed class PolicyReaderTests
         Grant second = policy.Devices[1].Grants[1];
         Assert.Equal((new GroupPrincipal(2000), LeaseAccess.ReadOnly, false, "grants[1]"), (second.Principal, second.Access, second.Exclusive, second.KeyPath));
         Assert.Equal("BAR 2 0x80000+0x80000", Assert.Single(second.Areas).Range.ToString());
+    }
+
+    [Fact]
+    public void Windows_of_several_ranges_memory_types_and_peer_to_peer_grants_are_read()
+    {
+        BrokerPolicy policy = PolicyReader.Read(
+            """
+            {
+              "devices": { "nvme0": { "address": "0000:01:00.0", "windows": {
+                "queues": { "bar": 0, "ranges": [ { "offset": "0x3000", "length": "4KiB" }, { "offset": "0x1000", "length": 8192 } ] },
+                "one": { "bar": 0, "ranges": [ { "offset": 0, "length": 4096 } ] } } } },
+              "grants": [
+                { "uid": 1, "device": "nvme0", "windows": ["queues"], "access": "read-write", "memory": "write-combining", "p2p": true },
+                { "uid": 2, "device": "nvme0", "windows": ["one"], "access": "read-only", "memory": "uncached", "p2p": false },
+                { "uid": 3, "device": "nvme0", "windows": ["one"], "access": "read-only" },
+              ],
+            }
+            """u8,
+            "policy.json");
+
+        Assert.Equal(["BAR 0 0x3000+0x1000, 0x1000+0x2000", "BAR 0 0x0+0x1000"], policy.Devices[0].Windows.Select(window => window.Ranges.ToString()));
+        Assert.Equal(
+            [(MemoryType.WriteCombining, true), (MemoryType.Uncached, false), (MemoryType.Uncached, false)],
+            policy.Devices[0].Grants.Select(grant => (grant.Memory, grant.P2P)));
+    }
+
+    [Fact]
+    public void A_window_may_have_64_ranges()
+    {
+        string ranges = string.Join(",", Enumerable.Range(0, 64).Select(i => $$"""{ "offset": {{i * 4096}}, "length": 4096 }"""));
+
+        BrokerPolicy policy = PolicyReader.Read(
+            System.Text.Encoding.UTF8.GetBytes($$"""{ "devices": { "x": { "address": "0000:01:00.0", "windows": { "w": { "bar": 0, "ranges": [{{ranges}}] } } } } }"""),
+            "policy.json");
+
+        Assert.Equal(64, policy.Devices[0].Windows[0].Ranges.Count);
     }
 
     [Fact]

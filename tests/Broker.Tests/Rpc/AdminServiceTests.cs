@@ -12,9 +12,9 @@ public sealed class AdminServiceTests : ServiceTest
         AdminListDevicesResponse response = await Admin.CallAsync<AdminListDevicesRequest, AdminListDevicesResponse>("ListDevices", new AdminListDevicesRequest(), Root);
 
         Device device = Assert.Single(response.Devices);
-        Assert.Equal(("dev0", "", true, DeviceState.Serving), (device.Device_, device.Address, device.Simulated, device.State));
+        Assert.Equal(("dev0", "", false, DeviceState.Serving), (device.Device_, device.Address, device.Simulated, device.State));
         Assert.Equal([(0U, 0x100000UL, 0), (2U, 0x100000UL, 1)], device.Bars.Select(bar => (bar.Bar_, bar.Size, bar.Reserved.Count)));
-        Assert.Equal(["left", "dials", "vault"], device.Windows.Select(window => window.Window_));
+        Assert.Equal(["left", "dials", "pair", "frames", "vault"], device.Windows.Select(window => window.Window_));
     }
 
     [Fact]

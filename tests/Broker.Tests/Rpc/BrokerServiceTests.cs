@@ -41,14 +41,65 @@ public sealed class BrokerServiceTests : ServiceTest
         Assert.Equal(new V1.Range { Offset = 0x90000, Length = 0x2000 }, Assert.Single(response.Lease.Ranges));
     }
 
+    [Fact]
+    public async Task A_window_of_several_ranges_is_leased_in_their_order_with_the_grants_memory_type()
+    {
+        AcquireResponse response = await AcquireAsync(Window("pair", access: Access.ReadWrite));
+
+        Assert.Equal([(0x50000UL, 0x1000UL), (0x40000UL, 0x2000UL)], response.Lease.Ranges.Select(range => (range.Offset, range.Length)));
+        Assert.Equal((MemoryType.WriteCombining, false), (response.Lease.MemoryType, response.Lease.P2P));
+        HeldLease held = Assert.Single((await Admin.CallAsync<ListLeasesRequest, ListLeasesResponse>("ListLeases", new ListLeasesRequest(), Root)).Leases);
+        Assert.Equal(response.Lease, held.Lease);
+    }
+
+    [Theory]
+    [InlineData(2)]
+    [InlineData(64)]
+    public async Task Several_ranges_of_the_callers_choice_are_leased_in_its_order(int count)
+    {
+        ulong[] offsets = [.. Enumerable.Range(0, count).Select(i => 0x90000 + (0x1000 * (ulong)(count - i)))];
+
+        AcquireResponse response = await AcquireAsync(Ranges(offsets));
+
+        Assert.Equal(offsets, response.Lease.Ranges.Select(range => range.Offset));
+        Assert.Equal(MemoryType.Uncached, response.Lease.MemoryType);
+    }
+
+    [Fact]
+    public async Task More_ranges_than_the_device_takes_are_refused_by_their_number()
+    {
+        Device.MaxRanges = 1;
+
+        string message = await FailsAsync(StatusCode.InvalidArgument, "RANGE_COUNT", () => AcquireAsync(Ranges(0x90000, 0x92000)));
+        await AcquireAsync(Ranges(0x90000));
+
+        Assert.Equal("The request has 2 ranges; device 'dev0' has leases of at most 1 here.", message);
+    }
+
+    [Fact]
+    public async Task A_peer_to_peer_lease_is_one_where_the_grant_and_the_request_say_so()
+    {
+        Assert.False((await AcquireAsync(Range(0x90000, 0x1000))).Lease.P2P);
+        AcquireResponse response = await AcquireAsync(WithP2P(Window("frames"), Access.ReadWrite));
+
+        Assert.Equal((MemoryType.WriteCombining, true), (response.Lease.MemoryType, response.Lease.P2P));
+        Assert.Equal(new ExportOptions(LeaseAccess.ReadWrite, BarBroker.Devices.MemoryType.WriteCombining, P2P: true), Device.Exports.Last());
+    }
+
     public static TheoryData<string, StatusCode, string, string> BadRequests => new()
     {
         { "no access", StatusCode.InvalidArgument, "ACCESS_MISSING", "ACCESS_READ_ONLY or ACCESS_READ_WRITE" },
         { "an access of the future", StatusCode.InvalidArgument, "ACCESS_MISSING", "7 is no access" },
         { "no target", StatusCode.InvalidArgument, "TARGET_MISSING", "Set window" },
         { "an empty window", StatusCode.InvalidArgument, "TARGET_MISSING", "Set window" },
-        { "no range", StatusCode.InvalidArgument, "RANGE_COUNT", "has 0 ranges; a lease has exactly one" },
-        { "two ranges", StatusCode.InvalidArgument, "RANGE_COUNT", "has 2 ranges" },
+        { "no range", StatusCode.InvalidArgument, "RANGE_COUNT", "has 0 ranges; a lease has 1 to 64" },
+        { "65 ranges", StatusCode.InvalidArgument, "RANGE_COUNT", "has 65 ranges; a lease has 1 to 64" },
+        { "a range twice", StatusCode.InvalidArgument, "RANGES_OVERLAP", "BAR 2 0x90000+0x1000 overlaps BAR 2 0x90000+0x1000" },
+        { "one bad range of several", StatusCode.InvalidArgument, "RANGE_UNALIGNED", "Offset 0x90004" },
+        { "peer-to-peer and read-only", StatusCode.InvalidArgument, "P2P_READ_ONLY", "Set access to ACCESS_READ_WRITE" },
+        { "peer-to-peer of two ranges", StatusCode.InvalidArgument, "P2P_RANGES", "The request has 2 ranges; a peer-to-peer lease has one" },
+        { "peer-to-peer of a window of two ranges", StatusCode.InvalidArgument, "P2P_RANGES", "Window 'pair' of device 'dev0' has 2 ranges" },
+        { "peer-to-peer where it is not granted", StatusCode.PermissionDenied, "P2P_NOT_GRANTED", "but not for peer-to-peer leases. Leave p2p unset" },
         { "BAR 6", StatusCode.InvalidArgument, "BAR_INVALID", "BAR 6" },
         { "no length", StatusCode.InvalidArgument, "RANGE_EMPTY", "0x1000" },
         { "an odd offset", StatusCode.InvalidArgument, "RANGE_UNALIGNED", "around it are offset 0x80000, length 0x2000" },
@@ -63,6 +114,8 @@ public sealed class BrokerServiceTests : ServiceTest
         { "a range outside of areas", StatusCode.PermissionDenied, "NOT_GRANTED", "is not granted to uid 1000" },
         { "a BAR that is not there", StatusCode.NotFound, "BAR_UNKNOWN", "no BAR 5: those that can be mapped are 0, 2" },
         { "a range past the BAR", StatusCode.OutOfRange, "RANGE_BEYOND_BAR", "beyond the BAR's size, 0x100000" },
+        { "a range of several past the BAR", StatusCode.OutOfRange, "RANGE_BEYOND_BAR", "0x100000+0x1000 ends at 0x101000" },
+        { "a range of several on the MSI-X table", StatusCode.PermissionDenied, "RANGE_ON_MSIX", "end before 0x80000 or begin at 0x81000" },
         { "the MSI-X table", StatusCode.PermissionDenied, "RANGE_ON_MSIX", "end before 0x80000 or begin at 0x81000" },
     };
 
@@ -77,7 +130,15 @@ public sealed class BrokerServiceTests : ServiceTest
             "no target" => new AcquireRequest { Device = "dev0", Access = Access.ReadOnly, Delivery = Delivery.InBand },
             "an empty window" => Window(""),
             "no range" => WithRanges(Range(0, 0), 0),
-            "two ranges" => WithRanges(Range(0x90000, 0x1000), 2),
+            "65 ranges" => WithRanges(Range(0x90000, 0x1000), 65),
+            "a range twice" => WithRanges(Range(0x90000, 0x1000), 2),
+            "one bad range of several" => Ranges(0x90000, 0x90004),
+            "peer-to-peer and read-only" => WithP2P(Window("frames")),
+            "peer-to-peer of two ranges" => WithP2P(Ranges(0x90000, 0x92000), Access.ReadWrite),
+            "peer-to-peer of a window of two ranges" => WithP2P(Window("pair"), Access.ReadWrite),
+            "peer-to-peer where it is not granted" => WithP2P(Window("left"), Access.ReadWrite),
+            "a range of several past the BAR" => Ranges(0x90000, 0x10_0000),
+            "a range of several on the MSI-X table" => Ranges(0x90000, 0x80000),
             "BAR 6" => Range(0, 0x1000, bar: 6),
             "no length" => Range(0x80000, 0),
             "an odd offset" => Range(0x80004, 0x1000),
@@ -132,6 +193,7 @@ public sealed class BrokerServiceTests : ServiceTest
         { "shutdown", StatusCode.Unavailable, "SHUTTING_DOWN" },
         { "closed", StatusCode.Cancelled, "CONNECTION_ENDED" },
         { "revoked meanwhile", StatusCode.Aborted, "LEASE_REVOKED" },
+        { "no such memory", StatusCode.FailedPrecondition, "MEMORY_TYPE_UNAVAILABLE" },
         { "kernel", StatusCode.Internal, "EXPORT_FAILED" },
     };
 
@@ -171,6 +233,9 @@ public sealed class BrokerServiceTests : ServiceTest
             case "revoked meanwhile":
                 Alice.OnQueue = () => ending = RevokeAsync(new RevokeRequest { All = true });
                 break;
+            case "no such memory":
+                Device.ExportFailures.Enqueue(new MemoryTypeUnavailableException("dev0", "there is none."));
+                break;
             case "kernel":
                 Device.ExportFailures.Enqueue(new UnixException("export", 22));
                 break;
@@ -187,10 +252,30 @@ public sealed class BrokerServiceTests : ServiceTest
         ListDevicesResponse none = await Broker.CallAsync<ListDevicesRequest, ListDevicesResponse>("ListDevices", new ListDevicesRequest(), Mallory);
 
         GrantedDevice device = Assert.Single(own.Devices);
-        Assert.Equal([("left", Access.ReadWrite, true), ("dials", Access.ReadOnly, false)], device.Windows.Select(window => (window.Window, window.Access, window.Exclusive)));
+        Assert.Equal(
+            [
+                ("left", Access.ReadWrite, true, MemoryType.Uncached, false),
+                ("dials", Access.ReadOnly, false, MemoryType.Uncached, false),
+                ("pair", Access.ReadWrite, true, MemoryType.WriteCombining, false),
+                ("frames", Access.ReadWrite, true, MemoryType.WriteCombining, true),
+            ],
+            device.Windows.Select(window => (window.Window, window.Access, window.Exclusive, window.MemoryType, window.P2P)));
+        Assert.Equal([(0x50000UL, 0x1000UL), (0x40000UL, 0x2000UL)], device.Windows[2].Ranges.Select(range => (range.Offset, range.Length)));
         GrantedArea area = Assert.Single(device.Areas);
         Assert.Equal((2U, 0x80000UL, 0x80000UL, Access.ReadOnly, true), (area.Bar, area.Range.Offset, area.Range.Length, area.Access, area.Exclusive));
         Assert.Empty(none.Devices);
+    }
+
+    [Fact]
+    public async Task ListDevices_promises_no_memory_type_that_can_not_be_had()
+    {
+        Device.CanCombineWrites = false;
+
+        ListDevicesResponse own = await Broker.CallAsync<ListDevicesRequest, ListDevicesResponse>("ListDevices", new ListDevicesRequest(), Alice);
+
+        Assert.Equal(
+            [MemoryType.Uncached, MemoryType.Uncached, MemoryType.Unspecified, MemoryType.Unspecified],
+            Assert.Single(own.Devices).Windows.Select(window => window.MemoryType));
     }
 
     [Fact]
@@ -261,6 +346,21 @@ public sealed class BrokerServiceTests : ServiceTest
         V1.Range range = request.Ranges.Ranges[0];
         request.Ranges.Ranges.Clear();
         request.Ranges.Ranges.AddRange(Enumerable.Repeat(range, count));
+        return request;
+    }
+
+    private static AcquireRequest Ranges(params ulong[] offsets)
+    {
+        AcquireRequest request = Range(0, 0);
+        request.Ranges.Ranges.Clear();
+        request.Ranges.Ranges.AddRange(offsets.Select(offset => new V1.Range { Offset = offset, Length = 0x1000 }));
+        return request;
+    }
+
+    private static AcquireRequest WithP2P(AcquireRequest request, Access access = Access.ReadOnly)
+    {
+        request.P2P = true;
+        request.Access = access;
         return request;
     }
 

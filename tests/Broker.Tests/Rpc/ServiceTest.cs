@@ -17,10 +17,12 @@ public abstract class ServiceTest : IAsyncLifetime
         {
           "devices": {
             "dev0": {
-              "simulated": { "bars": { "0": "1MiB", "2": "1MiB" } },
+              "address": "0000:01:00.0",
               "windows": {
                 "left": { "bar": 0, "offset": 0, "length": "64KiB" },
                 "dials": { "bar": 0, "offset": "64KiB", "length": "4KiB" },
+                "pair": { "bar": 0, "ranges": [ { "offset": "0x50000", "length": "4KiB" }, { "offset": "0x40000", "length": "8KiB" } ] },
+                "frames": { "bar": 0, "offset": "0x60000", "length": "64KiB" },
                 "vault": { "bar": 0, "offset": "128KiB", "length": "4KiB" },
               },
             },
@@ -29,6 +31,7 @@ public abstract class ServiceTest : IAsyncLifetime
             { "uid": 1000, "device": "dev0", "windows": ["left"], "access": "read-write" },
             { "uid": 1000, "device": "dev0", "windows": ["dials"], "access": "read-only", "exclusive": false },
             { "uid": 1000, "device": "dev0", "areas": [ { "bar": 2, "offset": "0x80000", "length": "512KiB" } ], "access": "read-only" },
+            { "uid": 1000, "device": "dev0", "windows": ["pair", "frames"], "access": "read-write", "memory": "write-combining", "p2p": true },
           ],
         }
         """;

@@ -21,10 +21,10 @@ public sealed class VfioBarDeviceTests : IDisposable
     {
         await using VfioBarDevice device = NewDevice();
 
-        ExportedLease lease = await device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadOnly);
+        ExportedLease lease = await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadOnly);
 
         Assert.Equal(MemoryType.Uncached, lease.MemoryType);
-        Assert.Equal((First, LeaseAccess.ReadOnly), Assert.Single(_session.Exports));
+        Assert.Equal((First, ExportOptions.ReadOnly), Assert.Single(_session.Exports));
         Assert.True(Assert.Single(_function.Exported).IsClosed);
         Assert.False(lease.Descriptor.IsClosed);
         lease.Descriptor.Dispose();
@@ -40,11 +40,78 @@ public sealed class VfioBarDeviceTests : IDisposable
         await using VfioBarDevice device = NewDevice();
         _session.ExportFailure = new UnixException("BAR_LEASE_EXPORT", errno);
 
-        Exception exception = await Assert.ThrowsAnyAsync<Exception>(() => device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadWrite));
+        Exception exception = await Assert.ThrowsAnyAsync<Exception>(() => device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite));
 
         Assert.IsType(expected, exception);
         Assert.Equal(errno, ((exception as UnixException) ?? (UnixException)exception.InnerException!).Errno);
         Assert.True(Assert.Single(_function.Exported).IsClosed);
+    }
+
+    [Fact]
+    public async Task A_write_combining_lease_is_what_the_module_says_it_is()
+    {
+        await using VfioBarDevice device = NewDevice();
+        _session.MemoryTypes |= 1 << (int)BarLeaseUapi.MemoryWriteCombining;
+        _session.MemoryType = BarLeaseUapi.MemoryWriteCombining;
+        ExportOptions options = new(LeaseAccess.ReadWrite, MemoryType.WriteCombining, P2P: true);
+
+        ExportedLease lease = await device.ExportAsync(First, [Range(0, 0x1000)], options);
+
+        Assert.Equal(MemoryType.WriteCombining, lease.MemoryType);
+        Assert.Equal((First, options), Assert.Single(_session.Exports));
+        lease.Descriptor.Dispose();
+    }
+
+    [Fact]
+    public async Task A_module_without_write_combining_is_not_even_asked()
+    {
+        await using VfioBarDevice device = NewDevice();
+
+        MemoryTypeUnavailableException exception = await Assert.ThrowsAsync<MemoryTypeUnavailableException>(
+            () => device.ExportAsync(First, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, MemoryType.WriteCombining)));
+
+        Assert.Contains("its bar_lease module makes no such leases", exception.Message, StringComparison.Ordinal);
+        Assert.Equal((MemoryType.Uncached, null), (device.MemoryTypeFor(MemoryType.Uncached), device.MemoryTypeFor(MemoryType.WriteCombining)));
+        Assert.Empty(_function.Exported);
+    }
+
+    [Theory]
+    [InlineData(MemoryType.WriteCombining, typeof(MemoryTypeUnavailableException))]
+    [InlineData(MemoryType.Uncached, typeof(UnixException))]
+    public async Task EOPNOTSUPP_is_the_want_of_a_memory_type_only_where_one_was_asked_for(MemoryType wanted, Type expected)
+    {
+        await using VfioBarDevice device = NewDevice();
+        _session.MemoryTypes |= 1 << (int)BarLeaseUapi.MemoryWriteCombining;
+        _session.ExportFailure = new UnixException("BAR_LEASE_EXPORT", Errno.NotSupported);
+
+        Exception exception = await Assert.ThrowsAnyAsync<Exception>(() => device.ExportAsync(First, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, wanted)));
+
+        Assert.IsType(expected, exception);
+    }
+
+    [Fact]
+    public async Task A_write_combining_lease_that_the_module_made_uncached_is_no_lease()
+    {
+        await using VfioBarDevice device = NewDevice();
+        _session.MemoryTypes |= 1 << (int)BarLeaseUapi.MemoryWriteCombining;
+
+        await Assert.ThrowsAsync<InvalidOperationException>(
+            () => device.ExportAsync(First, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, MemoryType.WriteCombining)));
+
+        Assert.Equal([First], _session.Revoked);
+    }
+
+    [Theory]
+    [InlineData(LeaseAccess.ReadOnly, 1)]
+    [InlineData(LeaseAccess.ReadWrite, 2)]
+    public async Task A_peer_to_peer_lease_that_is_read_only_or_has_two_ranges_never_reaches_the_kernel(LeaseAccess access, int ranges)
+    {
+        await using VfioBarDevice device = NewDevice();
+        BarRange[] several = [Range(0, 0x1000), Range(0x1000, 0x1000)];
+
+        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, [.. several.Take(ranges)], new ExportOptions(access, P2P: true)));
+
+        Assert.Empty(_function.Exported);
     }
 
     [Fact]
@@ -53,7 +120,7 @@ public sealed class VfioBarDeviceTests : IDisposable
         await using VfioBarDevice device = NewDevice();
         _session.MemoryType = 2;
 
-        await Assert.ThrowsAsync<InvalidOperationException>(() => device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadWrite));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite));
 
         Assert.Equal([First], _session.Revoked);
         Assert.True(Assert.Single(_session.Descriptors).IsClosed);
@@ -67,7 +134,7 @@ public sealed class VfioBarDeviceTests : IDisposable
     {
         await using VfioBarDevice device = NewDevice();
 
-        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, [Range(offset, length)], LeaseAccess.ReadWrite));
+        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, [Range(offset, length)], ExportOptions.ReadWrite));
 
         Assert.Empty(_function.Exported);
     }
@@ -78,7 +145,7 @@ public sealed class VfioBarDeviceTests : IDisposable
         await using VfioBarDevice device = NewDevice();
 
         ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>(
-            () => device.ExportAsync(First, [Range(0, 0x1000), Range(0x1000, 0x1000), Range(0x3000, 0x1000)], LeaseAccess.ReadWrite));
+            () => device.ExportAsync(First, [Range(0, 0x1000), Range(0x1000, 0x1000), Range(0x3000, 0x1000)], ExportOptions.ReadWrite));
 
         Assert.Contains("3 ranges are more than the 2", exception.Message, StringComparison.Ordinal);
     }
@@ -89,7 +156,7 @@ public sealed class VfioBarDeviceTests : IDisposable
     public async Task A_revocation_that_fails_is_unconfirmed_until_a_later_one_succeeds(int errno)
     {
         await using VfioBarDevice device = NewDevice();
-        (await device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadWrite)).Descriptor.Dispose();
+        (await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor.Dispose();
         _session.RevokeFailure = new UnixException("BAR_LEASE_REVOKE", errno);
 
         await Assert.ThrowsAsync<RevocationUnconfirmedException>(() => device.RevokeAsync([First]));
@@ -121,7 +188,7 @@ public sealed class VfioBarDeviceTests : IDisposable
         using ManualResetEventSlim release = new();
         _function.BeforeExport = release.Wait;
 
-        Task<ExportedLease> export = device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadWrite);
+        Task<ExportedLease> export = device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite);
         await device.RevokeAsync([new LeaseId(2)]);
 
         Assert.False(export.IsCompleted);
@@ -134,7 +201,7 @@ public sealed class VfioBarDeviceTests : IDisposable
     public async Task A_request_of_the_kernel_is_told_as_Gone_and_the_function_is_kept_until_it_is_disposed()
     {
         VfioBarDevice device = NewDevice();
-        (await device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadWrite)).Descriptor.Dispose();
+        (await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor.Dispose();
         TaskCompletionSource gone = new();
         using CancellationTokenRegistration registration = device.Gone.Register(gone.SetResult);
 
@@ -143,7 +210,7 @@ public sealed class VfioBarDeviceTests : IDisposable
 
         Assert.Empty(_session.Revoked);
         Assert.False(_function.IsDisposed);
-        await Assert.ThrowsAsync<DeviceGoneException>(() => device.ExportAsync(new LeaseId(2), [Range(0, 0x1000)], LeaseAccess.ReadWrite));
+        await Assert.ThrowsAsync<DeviceGoneException>(() => device.ExportAsync(new LeaseId(2), [Range(0, 0x1000)], ExportOptions.ReadWrite));
 
         await device.DisposeAsync();
         Assert.Equal([First], _session.Revoked);
@@ -154,7 +221,7 @@ public sealed class VfioBarDeviceTests : IDisposable
     public async Task Disposing_revokes_what_is_left_before_it_closes_the_function()
     {
         VfioBarDevice device = NewDevice();
-        (await device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadWrite)).Descriptor.Dispose();
+        (await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor.Dispose();
         _session.BeforeRevoke = () => Assert.False(_function.IsDisposed);
 
         await device.DisposeAsync();
@@ -176,7 +243,7 @@ public sealed class VfioBarDeviceTests : IDisposable
             exporting.Set();
             release.Wait();
         };
-        Task<ExportedLease> export = device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadWrite);
+        Task<ExportedLease> export = device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite);
         exporting.Wait(TestContext.Current.CancellationToken);
 
         await device.DisposeAsync();
@@ -191,7 +258,7 @@ public sealed class VfioBarDeviceTests : IDisposable
     public async Task Disposing_closes_the_function_even_when_the_revocation_fails()
     {
         VfioBarDevice device = NewDevice();
-        (await device.ExportAsync(First, [Range(0, 0x1000)], LeaseAccess.ReadWrite)).Descriptor.Dispose();
+        (await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor.Dispose();
         _session.RevokeFailure = new UnixException("BAR_LEASE_REVOKE", Errno.TimedOut);
 
         await Assert.ThrowsAsync<RevocationUnconfirmedException>(() => device.DisposeAsync().AsTask());
@@ -248,7 +315,9 @@ public sealed class VfioBarDeviceTests : IDisposable
     {
         public int MaxRanges => 2;
 
-        public List<(LeaseId Id, LeaseAccess Access)> Exports { get; } = [];
+        public uint MemoryTypes { get; set; } = 1 << (int)BarLeaseUapi.MemoryUncached;
+
+        public List<(LeaseId Id, ExportOptions Options)> Exports { get; } = [];
 
         public List<OwnedDescriptor> Descriptors { get; } = [];
 
@@ -262,7 +331,7 @@ public sealed class VfioBarDeviceTests : IDisposable
 
         public uint MemoryType { get; set; } = BarLeaseUapi.MemoryUncached;
 
-        public SessionLease Export(LeaseId id, PciAddress address, ImmutableArray<BarRange> ranges, LeaseAccess access, OwnedDescriptor dmabuf)
+        public SessionLease Export(LeaseId id, PciAddress address, ImmutableArray<BarRange> ranges, ExportOptions options, OwnedDescriptor dmabuf)
         {
             Assert.False(dmabuf.IsClosed);
             if (ExportFailure is not null)
@@ -270,7 +339,7 @@ public sealed class VfioBarDeviceTests : IDisposable
                 throw ExportFailure;
             }
 
-            Exports.Add((id, access));
+            Exports.Add((id, options));
             OwnedDescriptor descriptor = MemFd.Create("outer");
             Descriptors.Add(descriptor);
             return new SessionLease(descriptor, MemoryType, Verified: true);
