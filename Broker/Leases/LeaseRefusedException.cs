@@ -28,6 +28,9 @@ internal enum LeaseRefusal
     /// <summary>The device went away.</summary>
     DeviceGone,
 
+    /// <summary>The kernel does not return from a call about the device.</summary>
+    DeviceStuck,
+
     /// <summary>The broker is shutting down.</summary>
     ShuttingDown,
 
