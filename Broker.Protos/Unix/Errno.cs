@@ -20,6 +20,7 @@ internal static class Errno
     internal const int Range = 34;
     internal const int NoProtocolOption = 92;
     internal const int ConnectionReset = 104;
+    internal const int NoBuffers = 105;
     internal const int TooManyReferences = 109;
     internal const int TimedOut = 110;
 }

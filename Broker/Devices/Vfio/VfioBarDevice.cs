@@ -243,7 +243,10 @@ public sealed partial class VfioBarDevice : IControlledDevice
 
         try
         {
-            Revoke(left);
+            if (!left.IsEmpty)
+            {
+                Revoke(left);
+            }
         }
         catch (UnixException exception)
         {

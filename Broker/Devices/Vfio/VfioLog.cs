@@ -37,4 +37,10 @@ internal static partial class VfioLog
 
     [LoggerMessage(2012, LogLevel.Error, "Device {Device}: '{Call}' failed")]
     public static partial void ControlFailed(this ILogger logger, Exception exception, string device, string call);
+
+    [LoggerMessage(2013, LogLevel.Warning, "The kernel's device events can't be heard (a unit needs AF_NETLINK in RestrictAddressFamilies): a device that went away may be noticed late when it returns")]
+    public static partial void NoKernelEvents(this ILogger logger, Exception exception);
+
+    [LoggerMessage(2014, LogLevel.Information, "The kernel had more device events than could be kept; looking for devices that are gone")]
+    public static partial void KernelEventsLost(this ILogger logger);
 }
