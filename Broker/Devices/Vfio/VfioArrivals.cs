@@ -8,7 +8,7 @@ namespace BarBroker.Devices.Vfio;
 /// </summary>
 internal sealed class VfioArrivals : IDescriptorObserver, IThreadPoolWorkItem, IDisposable
 {
-    private const string NodeDirectory = "/dev/vfio";
+    public const string NodeDirectory = "/dev/vfio";
 
     private readonly byte[] _buffer = new byte[KernelEvent.MaxLength];
     private readonly ILogger _logger;
@@ -16,7 +16,9 @@ internal sealed class VfioArrivals : IDescriptorObserver, IThreadPoolWorkItem, I
     private readonly DescriptorWatcher.Registration? _registration;
     private readonly FileSystemWatcher? _nodes;
 
-    public VfioArrivals(ILogger logger)
+    /// <param name="logger">Where it says what it can't hear.</param>
+    /// <param name="nodeDirectory">Where VFIO's nodes appear.</param>
+    public VfioArrivals(ILogger logger, string nodeDirectory = NodeDirectory)
     {
         _logger = logger;
         try
@@ -31,10 +33,10 @@ internal sealed class VfioArrivals : IDescriptorObserver, IThreadPoolWorkItem, I
             logger.NoKernelEvents(exception);
         }
 
-        if (Directory.Exists(NodeDirectory))
+        if (Directory.Exists(nodeDirectory))
         {
             // Attributes are owner and mode, too (IN_ATTRIB).
-            _nodes = new FileSystemWatcher(NodeDirectory) { IncludeSubdirectories = true, NotifyFilter = NotifyFilters.FileName | NotifyFilters.Attributes };
+            _nodes = new FileSystemWatcher(nodeDirectory) { IncludeSubdirectories = true, NotifyFilter = NotifyFilters.FileName | NotifyFilters.Attributes };
             _nodes.Created += (_, _) => Changed?.Invoke();
             _nodes.Changed += (_, _) => Changed?.Invoke();
             _nodes.Error += (_, _) => Changed?.Invoke();
