@@ -11,7 +11,7 @@ namespace BarBroker.Client;
 /// It belongs to its client's connection and ends with it. The broker can end it at any time; <see cref="Ended"/> tells. All members
 /// may be used by several threads at once.
 /// </summary>
-public sealed class BarLease : IAsyncDisposable
+public sealed partial class BarLease : IAsyncDisposable
 {
     private const int NoDevice = 19;
 
@@ -175,6 +175,7 @@ public sealed class BarLease : IAsyncDisposable
 
             _endReason = reason;
             _endMessage = message;
+            EndSuspension();
         }
 
         // Not Cancel: a callback of the application's must not hold up the word to other leases, nor throw into it.

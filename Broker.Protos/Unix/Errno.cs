@@ -22,6 +22,7 @@ internal static class Errno
     internal const int NoProtocolOption = 92;
     internal const int NotSupported = 95;
     internal const int ConnectionReset = 104;
+    internal const int NoBuffers = 105;
     internal const int TooManyReferences = 109;
     internal const int TimedOut = 110;
 }

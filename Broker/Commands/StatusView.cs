@@ -58,13 +58,32 @@ internal sealed class StatusView(IAnsiConsole output, DateTimeOffset now)
     {
         output.Write(device.Device_, new Style(decoration: Decoration.Bold));
         output.Write($"  {(device.Simulated ? "simulated" : device.Address)}");
-        if (device.State == DeviceState.Gone)
+        if (device.State is not (DeviceState.Serving or DeviceState.Unspecified))
         {
-            output.Write("  GONE", new Style(Color.Red, decoration: Decoration.Bold));
+            Color color = device.State == DeviceState.Suspended ? Color.Yellow : Color.Red;
+            output.Write($"  {DescribeState(device)}", new Style(color, decoration: Decoration.Bold));
         }
 
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {leases} {(leases == 1 ? "lease" : "leases")}"));
+        if (device.Message.Length > 0)
+        {
+            output.WriteLine($"  {device.Message}");
+        }
     }
+
+    private static string DescribeState(V1.Device device) => device.State switch
+    {
+        DeviceState.Gone => "GONE",
+        DeviceState.Stuck => "STUCK",
+        DeviceState.Suspended => device.SuspendReason switch
+        {
+            SuspendReason.MemoryOff => "SUSPENDED (memory off)",
+            SuspendReason.LowPower => "SUSPENDED (D3hot)",
+            SuspendReason.Reset => "SUSPENDED (reset)",
+            _ => "SUSPENDED",
+        },
+        _ => device.State.ToString().ToUpperInvariant(),
+    };
 
     private void RenderBar(Bar bar, HeldLease[] leases)
     {

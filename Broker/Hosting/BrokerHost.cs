@@ -61,6 +61,10 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
             time);
         string[] services = ["", broker.Descriptor.FullName, admin.Descriptor.FullName];
         SetHealth(server, services, HealthCheckResponse.Types.ServingStatus.Serving);
+        await using DeviceSupervisor supervisor = new(
+            served, leases, server.Health, definition => opener.ReopenAsync(definition, policyFile), time, loggers.CreateLogger<DeviceSupervisor>());
+        using IDisposable? arrivals = opener.ListenForArrivals(supervisor.LookAgain);
+        supervisor.Start();
         RuntimeDirectory.Prepare(policy.RuntimeDirectory);
         await StartAsync(server, stop);
 
@@ -68,7 +72,7 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
         manager.Notify("READY=1");
         HostLog.Serving(_logger, devices.Length, brokerSocket, policy.ClientGroup.ToString(), adminSocket);
         Serving();
-        await WaitForAsync(stop);
+        await stop.UntilCancelledAsync(CancellationToken.None);
 
         manager.Notify("STOPPING=1");
         SetHealth(server, services, HealthCheckResponse.Types.ServingStatus.NotServing);
@@ -102,13 +106,6 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
         {
             throw new StartException($"The group '{group.Name}' can't be looked up: {exception.Message}", exception);
         }
-    }
-
-    private static async Task WaitForAsync(CancellationToken token)
-    {
-        TaskCompletionSource cancelled = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using CancellationTokenRegistration registration = token.UnsafeRegister(_ => cancelled.TrySetResult(), null);
-        await cancelled.Task;
     }
 
     private static void SetHealth(GrpcServer server, string[] services, HealthCheckResponse.Types.ServingStatus status)

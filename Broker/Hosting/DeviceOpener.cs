@@ -12,6 +12,7 @@ namespace BarBroker.Hosting;
 /// <param name="root">Where the file system begins; another than <c>/</c> in tests.</param>
 internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, string root = "/") : IAsyncDisposable
 {
+    private readonly Lock _lock = new();
     private readonly List<IBarDevice> _devices = [];
     private VfioDeviceOpener? _vfio;
 
@@ -49,29 +50,63 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
         {
             IBarDevice device = await OpenAsync(definition, file);
             _devices.Add(device);
-            CheckGeometry(definition, device.Bars, device.MaxRanges, errors);
-            WarnOfMissingMemory(definition, device, loggers.CreateLogger<DeviceOpener>());
+            CheckFit(definition, device, errors);
         }
 
         errors.ThrowIfAny();
         return [.. _devices];
     }
 
-    /// <summary>Closes what was opened, in the opposite order.</summary>
-    public async ValueTask DisposeAsync()
+    /// <summary>Opens a device once more that was closed because it went away. It must fit the policy as it had to at the start.</summary>
+    /// <exception cref="StartException">It can't be had.</exception>
+    /// <exception cref="PolicyException">The policy does not fit it.</exception>
+    public async Task<IBarDevice> ReopenAsync(DeviceDefinition definition, string file)
     {
-        foreach (IBarDevice device in Enumerable.Reverse(_devices))
+        IBarDevice device = await OpenAsync(definition, file);
+        try
         {
-            try
-            {
-                await device.DisposeAsync();
-            }
-            catch (RevocationUnconfirmedException exception)
-            {
-                HostLog.CloseFailed(loggers.CreateLogger<DeviceOpener>(), device.Name, exception);
-            }
+            PolicyErrors errors = new(file);
+            CheckFit(definition, device, errors);
+            errors.ThrowIfAny();
+        }
+        catch
+        {
+            await device.DisposeAsync();
+            throw;
         }
 
+        lock (_lock)
+        {
+            _devices.RemoveAll(old => old.Name == device.Name);
+            _devices.Add(device);
+        }
+
+        return device;
+    }
+
+    /// <summary>Calls <paramref name="lookAgain"/> whenever a device that is gone may have returned; null when none of the open ones can go.</summary>
+    public IDisposable? ListenForArrivals(Action lookAgain)
+    {
+        if (_vfio is null)
+        {
+            return null;
+        }
+
+        VfioArrivals arrivals = new(loggers.CreateLogger<VfioArrivals>());
+        arrivals.Changed += lookAgain;
+        return arrivals;
+    }
+
+    /// <summary>Closes what was opened: all at once, so that one which is stuck costs the others no time.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        IBarDevice[] devices;
+        lock (_lock)
+        {
+            devices = [.. _devices];
+        }
+
+        await Task.WhenAll(devices.Select(CloseAsync));
         _vfio?.Dispose();
     }
 
@@ -102,6 +137,24 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
             {
                 errors.Add(at, keyPath, problem.Message);
             }
+        }
+    }
+
+    private void CheckFit(DeviceDefinition definition, IBarDevice device, PolicyErrors errors)
+    {
+        CheckGeometry(definition, device.Bars, device.MaxRanges, errors);
+        WarnOfMissingMemory(definition, device, loggers.CreateLogger<DeviceOpener>());
+    }
+
+    private async Task CloseAsync(IBarDevice device)
+    {
+        try
+        {
+            await device.DisposeAsync();
+        }
+        catch (RevocationUnconfirmedException exception)
+        {
+            HostLog.CloseFailed(loggers.CreateLogger<DeviceOpener>(), device.Name, exception);
         }
     }
 

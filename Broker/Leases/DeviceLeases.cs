@@ -9,6 +9,9 @@ internal sealed class DeviceLeases(IBarDevice device)
 
     public IBarDevice Device { get; } = device;
 
+    /// <summary>Why its memory can't be reached for now, as the holders were told.</summary>
+    public SuspendReason? Suspended { get; set; }
+
     /// <summary>A range that stands in the way of the request; null when none does.</summary>
     public HeldRange? FindConflict(LeaseRequest request)
     {

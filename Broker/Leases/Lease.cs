@@ -38,6 +38,9 @@ internal sealed class Lease(LeaseId id, LeaseRequest request, LeaseHolder holder
     /// <summary>The holder was told that it ended.</summary>
     public bool EndWasTold { get; set; }
 
+    /// <summary>An earlier attempt to end it was not confirmed.</summary>
+    public bool WasQuarantined { get; private set; }
+
     /// <summary>The attempt to end it, under way or the last one: true once the kernel confirmed, false when it could not.</summary>
     public TaskCompletionSource<bool>? EndAttempt { get; private set; }
 
@@ -52,6 +55,7 @@ internal sealed class Lease(LeaseId id, LeaseRequest request, LeaseHolder holder
     /// <summary>Begins an attempt to end it. The first reason stands.</summary>
     public void BeginEnd(EndReason reason)
     {
+        WasQuarantined |= State is LeaseState.Quarantined;
         MoveTo(LeaseState.Ending);
         Reason ??= reason;
         EndAttempt = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);

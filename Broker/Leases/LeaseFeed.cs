@@ -11,7 +11,19 @@ internal abstract record LeaseEvent;
 /// Every lease of the connection whose end was not told yet: at the start, and again when events were lost because the watcher was
 /// too slow.
 /// </summary>
-internal sealed record LeaseSnapshot(ImmutableArray<LeaseInfo> Leases) : LeaseEvent;
+/// <param name="Leases">The leases.</param>
+/// <param name="Suspended">Which of their devices are suspended.</param>
+internal sealed record LeaseSnapshot(ImmutableArray<LeaseInfo> Leases, ImmutableArray<DeviceSuspendedEvent> Suspended) : LeaseEvent;
+
+/// <summary>A device of which the connection has leases can't be reached for a while.</summary>
+/// <param name="Device">Its name.</param>
+/// <param name="Reason">Why.</param>
+internal sealed record DeviceSuspendedEvent(string Device, SuspendReason Reason) : LeaseEvent;
+
+/// <summary>It can be reached again.</summary>
+/// <param name="Device">Its name.</param>
+/// <param name="WasReset">What its registers held may be gone.</param>
+internal sealed record DeviceResumedEvent(string Device, bool WasReset) : LeaseEvent;
 
 /// <summary>A lease ended.</summary>
 /// <param name="Id">Which.</param>

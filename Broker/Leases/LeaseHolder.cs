@@ -16,6 +16,9 @@ internal sealed class LeaseHolder(IPeerConnection connection)
     /// <summary>Who listens to it, if anybody does.</summary>
     public LeaseFeed? Feed { get; set; }
 
+    /// <summary>The devices that it was told are suspended, and not yet that they are back.</summary>
+    public HashSet<string> ToldSuspended { get; } = new(StringComparer.Ordinal);
+
     /// <summary>The connection is over: it gets no more leases.</summary>
     public bool IsOver { get; set; }
 

@@ -22,4 +22,10 @@ internal static partial class LeaseLog
 
     [LoggerMessage(1006, LogLevel.Error, "Device '{Device}' is gone: its {Count} leases end", EventName = "DeviceGone")]
     public static partial void DeviceGone(ILogger logger, string device, int count);
+
+    [LoggerMessage(1007, LogLevel.Warning, "Device '{Device}': trying again to end {Count} quarantined leases", EventName = "QuarantineRetried")]
+    public static partial void QuarantineRetried(ILogger logger, string device, int count);
+
+    [LoggerMessage(1008, LogLevel.Warning, "Device '{Device}' was given back to the kernel: {Count} leases of it whose end was not confirmed reach nothing any more", EventName = "QuarantineClosed")]
+    public static partial void QuarantineClosed(ILogger logger, string device, int count);
 }

@@ -31,6 +31,9 @@ internal enum LeaseRefusal
     /// <summary>The device has no memory of the type that the grant says.</summary>
     MemoryTypeUnavailable,
 
+    /// <summary>The kernel does not return from a call about the device.</summary>
+    DeviceStuck,
+
     /// <summary>The broker is shutting down.</summary>
     ShuttingDown,
 

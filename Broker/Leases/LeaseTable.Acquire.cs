@@ -47,10 +47,9 @@ internal sealed partial class LeaseTable
         lock (_lock)
         {
             ThrowIfShuttingDown();
-            DeviceLeases device = _devices[request.Device.Name];
-            if (device.Device.Gone.IsCancellationRequested)
+            if (CurrentOf(request.Device) is not { } device || request.Device.Gone.IsCancellationRequested)
             {
-                throw new LeaseRefusedException(LeaseRefusal.DeviceGone, $"Device '{device.Device.Name}' is gone.");
+                throw new LeaseRefusedException(LeaseRefusal.DeviceGone, $"Device '{request.Device.Name}' is gone: it was unplugged or unbound from vfio-pci. Try again once it is back.");
             }
 
             uint uid = holder.Connection.Credentials.Uid;
@@ -96,6 +95,7 @@ internal sealed partial class LeaseTable
         lock (_lock)
         {
             ThrowIfEnding(lease);
+            TellIfSuspended(lease);
             lease.Activate(exported.MemoryType);
             info = lease.ToInfo();
         }
@@ -167,6 +167,7 @@ internal sealed partial class LeaseTable
     {
         DeviceSuspendedException => new LeaseRefusedException(LeaseRefusal.DeviceSuspended, exception.Message, exception),
         MemoryTypeUnavailableException => new LeaseRefusedException(LeaseRefusal.MemoryTypeUnavailable, exception.Message, exception),
+        DeviceStuckException => new LeaseRefusedException(LeaseRefusal.DeviceStuck, $"{exception.Message} Try again later.", exception),
         DeviceGoneException => new LeaseRefusedException(LeaseRefusal.DeviceGone, exception.Message, exception),
         DescriptorBudgetException => new LeaseRefusedException(LeaseRefusal.TooManyDescriptors, exception.Message, exception),
         UnixException { Errno: Errno.NoMemory or Errno.TooManyFilesOfSystem or Errno.TooManyFiles } => new LeaseRefusedException(LeaseRefusal.KernelExhausted, "The kernel has no memory or no files left for another lease. Release some, or try again later.", exception),

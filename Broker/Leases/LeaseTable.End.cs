@@ -170,6 +170,7 @@ internal sealed partial class LeaseTable
             }
         }
 
+        TellQuarantines(leases, confirmed);
         foreach (Lease lease in leases)
         {
             string device = lease.Request.Device.Name;
@@ -211,7 +212,11 @@ internal sealed partial class LeaseTable
 
     private void Forget(Lease lease)
     {
-        _devices[lease.Request.Device.Name].Remove(lease);
+        if (CurrentOf(lease.Request.Device) is { } device)
+        {
+            device.Remove(lease);
+        }
+
         _leases.Remove(lease.Id);
         lease.Holder.Leases.Remove(lease);
         uint uid = lease.Holder.Connection.Credentials.Uid;
@@ -238,18 +243,6 @@ internal sealed partial class LeaseTable
         }
 
         holder.Unregister();
-        FinishInBackground(batch);
-    }
-
-    private void OnDeviceGone(IBarDevice device)
-    {
-        EndBatch batch;
-        lock (_lock)
-        {
-            batch = BeginEnd(_leases.Values.Where(lease => lease.Request.Device == device), EndReason.DeviceGone);
-        }
-
-        LeaseLog.DeviceGone(_logger, device.Name, batch.All.Length);
         FinishInBackground(batch);
     }
 

@@ -34,11 +34,10 @@ internal sealed partial class LeaseTable
         _limits = limits;
         _time = time;
         _logger = logger;
-        _devices = devices.ToDictionary(device => device.Name, device => new DeviceLeases(device), StringComparer.Ordinal);
-        foreach (DeviceLeases device in _devices.Values)
+        _devices = new Dictionary<string, DeviceLeases>(StringComparer.Ordinal);
+        foreach (IBarDevice device in devices)
         {
-            // The table lives as long as the process: nothing to unregister.
-            device.Device.Gone.UnsafeRegister(_ => OnDeviceGone(device.Device), null);
+            Attach(device);
         }
     }
 
@@ -94,8 +93,10 @@ internal sealed partial class LeaseTable
         return holder;
     }
 
-    private static LeaseSnapshot TakeSnapshot(LeaseHolder holder)
-        => new([.. holder.Leases.Where(lease => lease.WasActive && !lease.EndWasTold).OrderBy(lease => lease.Id.Value).Select(lease => lease.ToInfo())]);
+    private LeaseSnapshot TakeSnapshot(LeaseHolder holder)
+        => new(
+            [.. holder.Leases.Where(lease => lease.WasActive && !lease.EndWasTold).OrderBy(lease => lease.Id.Value).Select(lease => lease.ToInfo())],
+            TakeSuspended(holder));
 
     private static void Detach(LeaseHolder holder, LeaseFeed feed)
     {

@@ -9,7 +9,7 @@ namespace BarBroker.Client.Leases;
 /// an end can be heard of before the lease is, and a snapshot can be older than a lease that it does not name. Nothing is lost either way: early
 /// ends are kept while an Acquire is under way, and the kernel is asked about leases that a snapshot does not name.
 /// </summary>
-internal sealed class LeaseBook
+internal sealed partial class LeaseBook
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<ulong, BarLease> _live = [];
@@ -43,6 +43,12 @@ internal sealed class LeaseBook
                 break;
             case WatchEvent.EventOneofCase.LeaseEnded:
                 End(change.LeaseEnded);
+                break;
+            case WatchEvent.EventOneofCase.DeviceSuspended:
+                Suspend(change.DeviceSuspended.Device, WireTypes.ParseSuspension(change.DeviceSuspended));
+                break;
+            case WatchEvent.EventOneofCase.DeviceResumed:
+                Resume(change.DeviceResumed.Device, change.DeviceResumed.Reset);
                 break;
             default:
                 // An event of a newer broker, which does not end a lease.
@@ -116,6 +122,7 @@ internal sealed class LeaseBook
             if (!closed && ended is null)
             {
                 _live.Add(lease.Id, lease);
+                SuspendIfItsDeviceIs(lease);
             }
         }
 
@@ -176,6 +183,7 @@ internal sealed class LeaseBook
         lock (_lock)
         {
             _snapshots++;
+            ReconcileSuspensions(snapshot);
             missing = [.. _live.Values.Where(lease => !named.Contains(lease.Id))];
         }
 

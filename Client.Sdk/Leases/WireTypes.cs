@@ -41,6 +41,16 @@ internal static class WireTypes
         _ => LeaseEndReason.Unknown,
     };
 
+    public static DeviceSuspension ParseSuspension(DeviceSuspended suspended) => new(
+        suspended.Reason switch
+        {
+            SuspendReason.MemoryOff => DeviceSuspendReason.MemoryOff,
+            SuspendReason.LowPower => DeviceSuspendReason.LowPower,
+            SuspendReason.Reset => DeviceSuspendReason.Reset,
+            _ => DeviceSuspendReason.Unknown,
+        },
+        suspended.Message);
+
     public static int ParseBar(uint bar) => bar <= 5 ? (int)bar : throw new FormatException($"BAR {bar} is none of 0 to 5");
 
     public static BarRange ParseRange(V1.Range? range) =>

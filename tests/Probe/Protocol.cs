@@ -85,6 +85,9 @@ internal enum ProbeOperation
     /// <summary>Waits until the SDK reports the lease's end; answers with the reason.</summary>
     AwaitEnd,
 
+    /// <summary>Waits for the next that the SDK says about the lease's device: <c>suspended REASON</c>, <c>resumed</c> or <c>resumed after a reset</c>.</summary>
+    NextDeviceNews,
+
     /// <summary>mmap(2) of the lease's descriptor, MAP_SHARED, at an offset and length of choice; answers with errno.</summary>
     RawMap,
 

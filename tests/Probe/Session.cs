@@ -1,3 +1,4 @@
+using System.Threading.Channels;
 using BarBroker.Client;
 using BarBroker.Grpc;
 
@@ -9,6 +10,7 @@ internal sealed class Session : IAsyncDisposable
     private readonly Dictionary<int, BarBrokerClient> _connections = [];
     private readonly Dictionary<int, BarLease> _leases = [];
     private readonly Dictionary<int, MappedBar> _mappings = [];
+    private readonly Dictionary<int, ChannelReader<string>> _deviceNews = [];
     private int _lastNumber;
 
     /// <summary>Carries out one request. Whatever it throws is the answer.</summary>
@@ -90,6 +92,8 @@ internal sealed class Session : IAsyncDisposable
             case ProbeOperation.AwaitEnd:
                 await Task.Delay(Timeout.Infinite, lease.Ended).ContinueWith(_ => { }, TaskScheduler.Default);
                 return new ProbeReply { Text = lease.EndReason.ToString() };
+            case ProbeOperation.NextDeviceNews:
+                return new ProbeReply { Text = await _deviceNews[request.Lease].ReadAsync() };
             case ProbeOperation.RawMap:
                 return Number(RawDescriptor.Map(lease.Descriptor, request.Offset, request.Length, request.Writable));
             case ProbeOperation.RawProtect:
@@ -123,7 +127,17 @@ internal sealed class Session : IAsyncDisposable
             lease.Exclusive,
             lease.MemoryType.ToString(),
             lease.P2P);
-        return Number(Keep(_leases, lease)) with { Lease = properties };
+        int number = Keep(_leases, lease);
+        _deviceNews.Add(number, FollowDevice(lease));
+        return Number(number) with { Lease = properties };
+    }
+
+    private static ChannelReader<string> FollowDevice(BarLease lease)
+    {
+        Channel<string> news = Channel.CreateUnbounded<string>();
+        lease.DeviceSuspended += (_, heard) => news.Writer.TryWrite($"suspended {heard.Suspension.Reason}");
+        lease.DeviceResumed += (_, heard) => news.Writer.TryWrite(heard.WasReset ? "resumed after a reset" : "resumed");
+        return news.Reader;
     }
 
     private static string Describe(IEnumerable<GrantedDevice> devices)

@@ -77,7 +77,7 @@ run_scenarios_in_vm() {
     module=$("$root/tests/Vm/module.sh")
     fill_backing_file "$scratch/ivshmem.bin"
     "$root/tests/Vm/boot.sh" --results "$vm" --timeout "$VM_TIMEOUT" --payload "$payload" --module "$module" \
-        --ivshmem "$scratch/ivshmem.bin" --env "BAR_BROKER_STAGE=$GUEST_STAGE" --env BAR_BROKER_RESULTS=/results \
+        --root-port --ivshmem "$scratch/ivshmem.bin" --env "BAR_BROKER_STAGE=$GUEST_STAGE" --env BAR_BROKER_RESULTS=/results \
         -- dotnet "$GUEST_STAGE/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}"
 }
 

@@ -7,61 +7,22 @@ namespace BarBroker.Devices.Vfio;
 /// <remarks>Who can write the table makes the device write anywhere that interrupts go: these pages are never leased.</remarks>
 internal static class MsixLayout
 {
-    private const int StatusRegister = 0x06;
-    private const int StatusHasCapabilities = 0x10;
-    private const int CapabilitiesPointer = 0x34;
-    private const int FirstCapability = 0x40;
-    private const int MsixCapability = 0x11;
     private const int MsixLength = 12;
     private const int TableEntrySize = 16;
-
-    /// <summary>Capabilities are four bytes at least, so no chain in the first 256 bytes is longer.</summary>
-    private const int MaxCapabilities = (256 - FirstCapability) / 4;
 
     /// <summary>Reads the first 256 bytes of a function's configuration space.</summary>
     /// <returns>The ranges that the structures touch, aligned outward to pages, merged, in order; none when the function has no MSI-X.</returns>
     /// <exception cref="InvalidDataException">The capabilities can't be walked or say what can't be: where the table is, is unknown.</exception>
     public static ImmutableArray<BarRange> Parse(ReadOnlySpan<byte> configuration)
     {
-        if (configuration.Length < 256)
-        {
-            throw new InvalidDataException($"the configuration space ends after {configuration.Length} of 256 bytes");
-        }
-
-        if (BinaryPrimitives.ReadUInt32LittleEndian(configuration) == uint.MaxValue)
-        {
-            throw new InvalidDataException("the configuration space reads all ones, as that of a device that does not answer does");
-        }
-
-        if ((configuration[StatusRegister] & StatusHasCapabilities) == 0)
+        if (PciCapabilities.Find(configuration, PciCapabilities.Msix) is not { } position)
         {
             return [];
         }
 
-        int position = configuration[CapabilitiesPointer] & ~3;
-        for (int steps = 0; position != 0; steps++)
-        {
-            if (steps == MaxCapabilities)
-            {
-                throw new InvalidDataException("the list of capabilities is a loop");
-            }
-
-            if (position < FirstCapability)
-            {
-                throw new InvalidDataException($"the list of capabilities leads to 0x{position:x2}, where the header is");
-            }
-
-            if (configuration[position] == MsixCapability)
-            {
-                return position + MsixLength <= 256
-                    ? ParseCapability(configuration.Slice(position, MsixLength))
-                    : throw new InvalidDataException($"the MSI-X capability at 0x{position:x2} reaches past the end of its space");
-            }
-
-            position = configuration[position + 1] & ~3;
-        }
-
-        return [];
+        return position + MsixLength <= PciCapabilities.SpaceSize
+            ? ParseCapability(configuration.Slice(position, MsixLength))
+            : throw new InvalidDataException($"the MSI-X capability at 0x{position:x2} reaches past the end of its space");
     }
 
     private static ImmutableArray<BarRange> ParseCapability(ReadOnlySpan<byte> capability)

@@ -7,9 +7,10 @@ namespace BarBroker.Devices.Vfio;
 /// <remarks>
 /// When the kernel wants the function back, the order is: no new exports, <see cref="Gone"/> is cancelled, the owner revokes what it knows
 /// of, then disposes. The kernel's unplug or unbind waits until then; it is told again every few seconds.
+/// Exports and whatever changes the function's state share one thread, so that nothing is ever exported in low power or during a reset.
 /// Bus mastering is off: VFIO clears it when it opens a function, and nothing here turns it on.
 /// </remarks>
-public sealed class VfioBarDevice : IBarDevice
+public sealed partial class VfioBarDevice : IControlledDevice
 {
     /// <summary>The module bounds its own waits; this is for what is queued before them.</summary>
     internal static readonly TimeSpan RevokeTimeout = TimeSpan.FromSeconds(15);
@@ -23,9 +24,10 @@ public sealed class VfioBarDevice : IBarDevice
     private readonly TimeProvider _time;
     private readonly EventFd _request = new();
 
-    // Two, so that an export which a reset holds up does not hold up a revocation.
-    private readonly DeviceThread _exports;
+    // Two, so that a reset or an export which the kernel holds up does not hold up a revocation.
+    private readonly DeviceThread _work;
     private readonly DeviceThread _revocations;
+    private readonly TaskCompletionSource _given = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _closed;
     private bool _toldNotVerified;
 
@@ -53,8 +55,8 @@ public sealed class VfioBarDevice : IBarDevice
         }
 
         Gone = _gone.Token;
-        _exports = new DeviceThread($"export {name}", ReportOverdue, time);
-        _revocations = new DeviceThread($"revoke {name}", ReportOverdue, time);
+        _work = new DeviceThread($"work {name}", ReportOverdue, ReportReturned, time);
+        _revocations = new DeviceThread($"revoke {name}", ReportOverdue, ReportReturned, time);
         new Thread(WatchForRequest) { IsBackground = true, Name = $"watch {name}" }.Start();
     }
 
@@ -77,8 +79,12 @@ public sealed class VfioBarDevice : IBarDevice
     public CancellationToken Gone { get; }
 
     /// <inheritdoc/>
+    public Task GivenBack => _given.Task;
+
+    /// <inheritdoc/>
     /// <exception cref="ArgumentException">The ranges are none, of several BARs, out of bounds, reserved, or too many for the module; or the options contradict each other.</exception>
     /// <exception cref="ObjectDisposedException">The device was closed.</exception>
+    /// <exception cref="DeviceStuckException">The kernel does not return from an earlier call.</exception>
     public Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, ExportOptions options)
     {
         ExportCheck.ThrowIfImpossible(Bars, ranges, options);
@@ -88,12 +94,13 @@ public sealed class VfioBarDevice : IBarDevice
         }
 
         ThrowIfUnavailable();
+        ThrowIfSuspended();
         if (MemoryTypeFor(options.MemoryType) is null)
         {
             throw new MemoryTypeUnavailableException(Name, "its bar_lease module makes no such leases. The administrator can install the module that comes with the broker, or grant uncached memory.");
         }
 
-        return _exports.RunAsync("export", () => Export(id, ranges, options));
+        return RunWorkAsync("export", () => Export(id, ranges, options));
     }
 
     /// <inheritdoc/>
@@ -137,14 +144,14 @@ public sealed class VfioBarDevice : IBarDevice
             _request.Signal();
         }
 
-        _exports.Dispose();
+        _work.Dispose();
         try
         {
             await RevokeAsync(all);
         }
         finally
         {
-            await CloseAsync();
+            await CloseInTimeAsync();
         }
     }
 
@@ -164,6 +171,7 @@ public sealed class VfioBarDevice : IBarDevice
     {
         // Things may have changed while this waited for its turn.
         ThrowIfUnavailable();
+        ThrowIfSuspended();
         SessionLease lease;
         try
         {
@@ -206,27 +214,56 @@ public sealed class VfioBarDevice : IBarDevice
         return revoked;
     }
 
-    private async Task CloseAsync()
+    private async Task CloseInTimeAsync()
     {
+        Task closing = CloseAsync();
         try
         {
-            await _revocations.RunAsync("close", CloseFunction).WaitAsync(RevokeTimeout, _time);
+            await closing.WaitAsync(RevokeTimeout, _time);
         }
         catch (TimeoutException)
         {
             // The watchdog has said which call is stuck. The function is closed when it returns, and by the kernel if this process ends before.
         }
-        finally
-        {
-            _revocations.Dispose();
-        }
+    }
+
+    private async Task CloseAsync()
+    {
+        // A call that is under way keeps the descriptor open.
+        await _work.Ended;
+        await _revocations.RunAsync("close", CloseFunction);
+        _revocations.Dispose();
+        _given.SetResult();
     }
 
     private bool CloseFunction()
     {
         _function.Dispose();
         _logger.Closed(Name, Address!.Value);
+        ForgetUnconfirmed();
         return true;
+    }
+
+    /// <summary>Lets the module drop what it could not confirm before: nothing is left to wait for.</summary>
+    private void ForgetUnconfirmed()
+    {
+        ImmutableArray<LeaseId> left;
+        lock (_lock)
+        {
+            left = [.. _live];
+        }
+
+        try
+        {
+            if (!left.IsEmpty)
+            {
+                Revoke(left);
+            }
+        }
+        catch (UnixException exception)
+        {
+            _logger.RevocationUnconfirmed(exception, Name, left.Length);
+        }
     }
 
     private void WatchForRequest()
@@ -251,6 +288,7 @@ public sealed class VfioBarDevice : IBarDevice
             else
             {
                 _logger.Requested(Name, Address!.Value);
+                Change(condition => condition with { IsGone = true });
                 _ = AnnounceAsync();
             }
         }
@@ -286,6 +324,4 @@ public sealed class VfioBarDevice : IBarDevice
             _logger.NotVerified(Name);
         }
     }
-
-    private void ReportOverdue(string call) => _logger.Overdue(Name, call, DeviceThread.Overdue.TotalSeconds);
 }

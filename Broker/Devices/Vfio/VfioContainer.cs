@@ -41,28 +41,16 @@ internal sealed class VfioContainer : IDisposable
     /// <exception cref="UnixException">The kernel refused the device itself.</exception>
     public VfioFunction OpenFunction(PciAddress address, int group)
     {
-        lock (_lock)
+        Group entry = Enter(group, address);
+        try
         {
-            bool isNew = !_groups.TryGetValue(group, out Group? entry);
-            if (entry?.Open.Contains(address) == true)
-            {
-                // VFIO would hand it out again, and two devices that are one could lease the same range twice.
-                throw new DeviceOpenException($"{address} is open already, under another name: a function is one device.");
-            }
-
-            entry ??= Attach(group);
-            try
-            {
-                OwnedDescriptor device = GetDevice(entry.Descriptor, address);
-                entry.Open.Add(address);
-                _groups[group] = entry;
-                return new VfioFunction(device, address, () => Leave(group, address));
-            }
-            catch when (isNew)
-            {
-                entry.Descriptor.Dispose();
-                throw;
-            }
+            // Not under the lock: a device whose reset hangs holds up no other, neither its opening nor its closing.
+            return new VfioFunction(GetDevice(entry.Descriptor, address), address, () => Leave(group, address));
+        }
+        catch
+        {
+            Leave(group, address);
+            throw;
         }
     }
 
@@ -182,6 +170,23 @@ internal sealed class VfioContainer : IDisposable
             {
                 _container.DangerousRelease();
             }
+        }
+    }
+
+    private Group Enter(int number, PciAddress address)
+    {
+        lock (_lock)
+        {
+            if (!_groups.TryGetValue(number, out Group? group))
+            {
+                group = Attach(number);
+                _groups[number] = group;
+            }
+
+            // VFIO would hand it out again, and two devices that are one could lease the same range twice.
+            return group.Open.Add(address)
+                ? group
+                : throw new DeviceOpenException($"{address} is open already, under another name: a function is one device.");
         }
     }
 

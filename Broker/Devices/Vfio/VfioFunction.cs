@@ -18,13 +18,30 @@ internal interface IVfioFunction : IDisposable
     /// <summary>VFIO's own DMABUF of these ranges. The caller owns it, and must not let it out of the process: see the exporter's design.</summary>
     /// <exception cref="UnixException">ENOTTY on a kernel that can't export.</exception>
     OwnedDescriptor ExportDmaBuf(ImmutableArray<BarRange> ranges);
+
+    /// <summary>The kernel knows a way to reset it.</summary>
+    bool CanReset { get; }
+
+    /// <summary>It has a power management capability, so that there is a D3hot to put it into.</summary>
+    bool CanSleep { get; }
+
+    /// <summary>Turns its answering of memory requests on or off. Not to be called while it is in D3hot.</summary>
+    /// <exception cref="IOException">The kernel refused, or the function did not do it.</exception>
+    void SetMemory(bool on);
+
+    /// <summary>Puts it into D3hot, or back into D0 with its configuration as it was.</summary>
+    /// <exception cref="IOException">The kernel refused, or the function did not do it.</exception>
+    void SetSleep(bool asleep);
+
+    /// <summary>Resets it; its configuration stays. Not to be called while it is in D3hot.</summary>
+    /// <exception cref="IOException">The kernel refused.</exception>
+    void Reset();
 }
 
 /// <inheritdoc cref="IVfioFunction"/>
-internal sealed class VfioFunction(OwnedDescriptor device, PciAddress address, Action afterClose) : IVfioFunction
+internal sealed partial class VfioFunction(OwnedDescriptor device, PciAddress address, Action afterClose) : IVfioFunction
 {
     private const int BarCount = 6;
-    private const int ConfigurationSize = 256;
 
     private Action? _afterClose = afterClose;
 
@@ -53,8 +70,7 @@ internal sealed class VfioFunction(OwnedDescriptor device, PciAddress address, A
     /// <inheritdoc/>
     public ImmutableArray<BarGeometry> ReadBars()
     {
-        VfioDeviceInfo info = new() { Argsz = (uint)Unsafe.SizeOf<VfioDeviceInfo>() };
-        Ioctl.Call(device, VfioUapi.DeviceGetInfo, ref info, "VFIO_DEVICE_GET_INFO");
+        VfioDeviceInfo info = GetInfo();
         if ((info.Flags & VfioUapi.DeviceFlagsPci) == 0 || info.NumRegions <= VfioUapi.PciConfigRegionIndex)
         {
             throw new InvalidDataException("VFIO does not present it as a PCI function");
@@ -135,6 +151,13 @@ internal sealed class VfioFunction(OwnedDescriptor device, PciAddress address, A
         Interlocked.Exchange(ref _afterClose, null)?.Invoke();
     }
 
+    private VfioDeviceInfo GetInfo()
+    {
+        VfioDeviceInfo info = new() { Argsz = (uint)Unsafe.SizeOf<VfioDeviceInfo>() };
+        Ioctl.Call(device, VfioUapi.DeviceGetInfo, ref info, "VFIO_DEVICE_GET_INFO");
+        return info;
+    }
+
     private VfioRegionInfo GetRegion(uint index)
     {
         VfioRegionInfo region = new() { Argsz = (uint)Unsafe.SizeOf<VfioRegionInfo>(), Index = index };
@@ -145,7 +168,7 @@ internal sealed class VfioFunction(OwnedDescriptor device, PciAddress address, A
     private byte[] ReadConfiguration()
     {
         VfioRegionInfo region = GetRegion(VfioUapi.PciConfigRegionIndex);
-        byte[] configuration = new byte[ConfigurationSize];
+        byte[] configuration = new byte[PciCapabilities.SpaceSize];
         int length = Files.ReadAt(device, configuration, region.Offset);
         return configuration[..length];
     }

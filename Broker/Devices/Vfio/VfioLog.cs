@@ -14,7 +14,7 @@ internal static partial class VfioLog
     [LoggerMessage(2004, LogLevel.Error, "Device {Device}: somebody who was told that it is gone failed")]
     public static partial void GoneHandlerFailed(this ILogger logger, Exception exception, string device);
 
-    [LoggerMessage(2005, LogLevel.Error, "Device {Device}: the kernel has not returned from '{Call}' for {Seconds} s; what comes after it waits")]
+    [LoggerMessage(2005, LogLevel.Error, "Device {Device}: the kernel has not returned from '{Call}' for {Seconds} s: no lease of it is made until it does")]
     public static partial void Overdue(this ILogger logger, string device, string call, double seconds);
 
     [LoggerMessage(2006, LogLevel.Error, "Device {Device}: {Count} lease(s) could not be confirmed revoked")]
@@ -25,4 +25,22 @@ internal static partial class VfioLog
 
     [LoggerMessage(2008, LogLevel.Information, "Device {Device}: {Address} closed")]
     public static partial void Closed(this ILogger logger, string device, PciAddress address);
+
+    [LoggerMessage(2009, LogLevel.Warning, "Device {Device}: the kernel has returned from '{Call}' after all")]
+    public static partial void Returned(this ILogger logger, string device, string call);
+
+    [LoggerMessage(2010, LogLevel.Information, "Device {Device}: suspended ({Reason})")]
+    public static partial void Suspended(this ILogger logger, string device, SuspendReason reason);
+
+    [LoggerMessage(2011, LogLevel.Information, "Device {Device}: can be reached again; reset meanwhile: {WasReset}")]
+    public static partial void Resumed(this ILogger logger, string device, bool wasReset);
+
+    [LoggerMessage(2012, LogLevel.Error, "Device {Device}: '{Call}' failed")]
+    public static partial void ControlFailed(this ILogger logger, Exception exception, string device, string call);
+
+    [LoggerMessage(2013, LogLevel.Warning, "The kernel's device events can't be heard (a unit needs AF_NETLINK in RestrictAddressFamilies): a device that went away may be noticed late when it returns")]
+    public static partial void NoKernelEvents(this ILogger logger, Exception exception);
+
+    [LoggerMessage(2014, LogLevel.Information, "The kernel had more device events than could be kept; looking for devices that are gone")]
+    public static partial void KernelEventsLost(this ILogger logger);
 }

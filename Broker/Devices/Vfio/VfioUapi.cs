@@ -10,6 +10,7 @@ internal static class VfioUapi
     public const int ApiVersion = 0;
     public const int Type1V2Iommu = 3;
     public const uint GroupFlagsViable = 1;
+    public const uint DeviceFlagsReset = 1;
     public const uint DeviceFlagsPci = 2;
     public const uint RegionInfoFlagMmap = 4;
     public const uint IrqSetDataEventfd = 4;
@@ -31,6 +32,7 @@ internal static class VfioUapi
     public static readonly uint DeviceGetInfo = Ioctl.None(';', 107);
     public static readonly uint DeviceGetRegionInfo = Ioctl.None(';', 108);
     public static readonly uint DeviceSetIrqs = Ioctl.None(';', 110);
+    public static readonly uint DeviceReset = Ioctl.None(';', 111);
     public static readonly uint DeviceFeature = Ioctl.None(';', 117);
 
     /// <summary>Since Linux 6.6.</summary>

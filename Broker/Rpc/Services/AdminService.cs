@@ -10,7 +10,7 @@ using ServiceDescriptor = Google.Protobuf.Reflection.ServiceDescriptor;
 namespace BarBroker.Rpc.Services;
 
 /// <summary>barbroker.v1.Admin: what those who run the broker call.</summary>
-internal sealed class AdminService(ServedDevices devices, LeaseTable leases, ILogger<AdminService> logger) : IGrpcService
+internal sealed partial class AdminService(ServedDevices devices, LeaseTable leases, ILogger<AdminService> logger) : IGrpcService
 {
     /// <inheritdoc/>
     public ServiceDescriptor Descriptor { get; } = AdminReflection.Descriptor.Services.Single();
@@ -18,16 +18,10 @@ internal sealed class AdminService(ServedDevices devices, LeaseTable leases, ILo
     /// <inheritdoc/>
     public void Bind(IServiceBinder binder)
     {
-        binder.Unary<AdminListDevicesRequest, AdminListDevicesResponse>("ListDevices", ListDevices);
+        BindDevices(binder);
         binder.Unary<ListLeasesRequest, ListLeasesResponse>("ListLeases", ListLeases);
         binder.Unary<RevokeRequest, RevokeResponse>("Revoke", RevokeAsync);
     }
-
-    private Task<AdminListDevicesResponse> ListDevices(AdminListDevicesRequest request, ServerCallContext context)
-        => Task.FromResult(new AdminListDevicesResponse
-        {
-            Devices = { devices.Policy.Devices.Select(definition => definition.ToMessage(devices[definition.Name])) },
-        });
 
     private Task<ListLeasesResponse> ListLeases(ListLeasesRequest request, ServerCallContext context)
     {

@@ -20,6 +20,7 @@ internal static class Errors
             LeaseRefusal.KernelExhausted => (StatusCode.ResourceExhausted, Reasons.KernelExhausted),
             LeaseRefusal.DeviceSuspended => (StatusCode.Unavailable, Reasons.DeviceSuspended),
             LeaseRefusal.DeviceGone => (StatusCode.Unavailable, Reasons.DeviceGone),
+            LeaseRefusal.DeviceStuck => (StatusCode.Unavailable, Reasons.DeviceStuck),
             LeaseRefusal.ShuttingDown => (StatusCode.Unavailable, Reasons.ShuttingDown),
             LeaseRefusal.ConnectionEnded => (StatusCode.Cancelled, Reasons.ConnectionEnded),
             LeaseRefusal.Revoked => (StatusCode.Aborted, Reasons.LeaseRevoked),

@@ -58,10 +58,20 @@ internal static class Messages
         switch (happened)
         {
             case LeaseSnapshot snapshot:
-                message.Snapshot = new V1.WatchSnapshot { Leases = { snapshot.Leases.Select(ToMessage) } };
+                message.Snapshot = new V1.WatchSnapshot
+                {
+                    Leases = { snapshot.Leases.Select(ToMessage) },
+                    Suspended = { snapshot.Suspended.Select(DeviceMessages.ToMessage) },
+                };
                 break;
             case LeaseEndedEvent ended:
                 message.LeaseEnded = new V1.LeaseEnded { LeaseId = ended.Id.Value, Reason = ended.Reason.ToMessage(), Message = Describe(ended) };
+                break;
+            case DeviceSuspendedEvent suspended:
+                message.DeviceSuspended = suspended.ToMessage();
+                break;
+            case DeviceResumedEvent resumed:
+                message.DeviceResumed = new V1.DeviceResumed { Device = resumed.Device, Reset = resumed.WasReset };
                 break;
         }
 
@@ -103,7 +113,6 @@ internal static class Messages
         Device_ = definition.Name,
         Address = device.Address?.ToString() ?? "",
         Simulated = definition.Source is SimulatedSource,
-        State = device.Gone.IsCancellationRequested ? V1.DeviceState.Gone : V1.DeviceState.Serving,
         Bars =
         {
             device.Bars.Select(bar => new V1.Bar { Bar_ = (uint)bar.Index, Size = bar.Size, Reserved = { bar.Reserved.Select(ToMessage) } }),

@@ -30,6 +30,11 @@ internal static class Reasons
     public const string KernelExhausted = "KERNEL_EXHAUSTED";
     public const string DeviceSuspended = "DEVICE_SUSPENDED";
     public const string DeviceGone = "DEVICE_GONE";
+    public const string DeviceStuck = "DEVICE_STUCK";
+    public const string ModeMissing = "MODE_MISSING";
+    public const string ModeUnsupported = "MODE_UNSUPPORTED";
+    public const string ResetUnsupported = "RESET_UNSUPPORTED";
+    public const string ControlFailed = "CONTROL_FAILED";
     public const string ShuttingDown = "SHUTTING_DOWN";
     public const string ConnectionEnded = "CONNECTION_ENDED";
     public const string LeaseRevoked = "LEASE_REVOKED";

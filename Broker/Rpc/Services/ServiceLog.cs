@@ -11,4 +11,7 @@ internal static partial class ServiceLog
 
     [LoggerMessage(1102, LogLevel.Information, "Revoke of {Target} by uid {Uid}, pid {Pid}: {Ended} leases ended, {Unconfirmed} unconfirmed", EventName = "RevokeCalled")]
     public static partial void RevokeCalled(ILogger logger, string target, uint uid, int pid, int ended, int unconfirmed);
+
+    [LoggerMessage(1103, LogLevel.Information, "{What} of device {Device} by uid {Uid}, pid {Pid}: {Outcome}", EventName = "DeviceControlled")]
+    public static partial void Controlled(ILogger logger, string what, string device, uint uid, int pid, string outcome);
 }

@@ -73,6 +73,9 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
     /// <summary>Completes when its log says next that this lease ended.</summary>
     internal Task HearEndOfAsync(ulong lease) => _log.HearAsync($"[1002] Lease {lease} ");
 
+    /// <summary>Completes when its log says next that this device is back.</summary>
+    internal Task HearReturnOfAsync(string device) => _log.HearAsync($"[1301] Device '{device}' ");
+
     /// <summary>How many descriptors it has open.</summary>
     internal int CountDescriptors() => Directory.GetFileSystemEntries($"/proc/{ProcessId}/fd").Length;
 

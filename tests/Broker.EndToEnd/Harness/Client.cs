@@ -86,6 +86,9 @@ internal sealed class ClientLease(ProbeProcess probe, int number, ProbeLease pro
     /// <summary>The reason that the SDK was told.</summary>
     internal async Task<string> EndAsync() => (await AskAsync(ProbeOperation.AwaitEnd)).Text!;
 
+    /// <summary>The next that the SDK was told about the device: suspended, resumed.</summary>
+    internal async Task<string> NextDeviceNewsAsync() => (await AskAsync(ProbeOperation.NextDeviceNews)).Text!;
+
     /// <summary>errno of mmap(2), 0 when it succeeds.</summary>
     internal async Task<int> RawMapAsync(ulong length, ulong offset = 0, bool writable = false)
     {

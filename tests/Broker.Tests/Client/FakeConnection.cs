@@ -95,7 +95,15 @@ internal sealed class FakeConnection : IBrokerConnection
         }
     }
 
-    public void SendSnapshot(params Lease[] leases) => Send(new WatchEvent { Snapshot = new WatchSnapshot { Leases = { leases } } });
+    public void SendSnapshot(params Lease[] leases) => SendSnapshot(leases, []);
+
+    public void SendSnapshot(Lease[] leases, params DeviceSuspended[] suspended) =>
+        Send(new WatchEvent { Snapshot = new WatchSnapshot { Leases = { leases }, Suspended = { suspended } } });
+
+    public void SendSuspended(string device, SuspendReason reason, string message) =>
+        Send(new WatchEvent { DeviceSuspended = new DeviceSuspended { Device = device, Reason = reason, Message = message } });
+
+    public void SendResumed(string device, bool reset) => Send(new WatchEvent { DeviceResumed = new DeviceResumed { Device = device, Reset = reset } });
 
     public void SendEnd(ulong leaseId, EndReason reason, string message = "because") =>
         Send(new WatchEvent { LeaseEnded = new LeaseEnded { LeaseId = leaseId, Reason = reason, Message = message } });

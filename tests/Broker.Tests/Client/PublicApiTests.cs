@@ -67,6 +67,9 @@ public sealed class PublicApiTests
                 case PropertyInfo { GetMethod: { } getter } property when IsVisible(getter):
                     yield return $"{Prefix(getter)}{NameOf(property)} {property.Name} {{ get;{Setter(property)} }}";
                     break;
+                case EventInfo { AddMethod: { } adder } happening when IsVisible(adder):
+                    yield return $"event {Name(happening.EventHandlerType!)} {happening.Name}";
+                    break;
                 case ConstructorInfo constructor when IsVisible(constructor):
                     yield return $"new({Parameters(constructor)})";
                     break;

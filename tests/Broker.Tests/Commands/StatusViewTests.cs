@@ -30,6 +30,20 @@ public sealed class StatusViewTests
         Assert.DoesNotContain(lines, line => line.Contains('\u001b', StringComparison.Ordinal));
     }
 
+    [Theory]
+    [InlineData(DeviceState.Serving, SuspendReason.Unspecified, "nvme0  0000:01:00.0  0 leases")]
+    [InlineData(DeviceState.Suspended, SuspendReason.MemoryOff, "nvme0  0000:01:00.0  SUSPENDED (memory off)  0 leases")]
+    [InlineData(DeviceState.Suspended, SuspendReason.LowPower, "nvme0  0000:01:00.0  SUSPENDED (D3hot)  0 leases")]
+    [InlineData(DeviceState.Suspended, SuspendReason.Reset, "nvme0  0000:01:00.0  SUSPENDED (reset)  0 leases")]
+    [InlineData(DeviceState.Stuck, SuspendReason.Unspecified, "nvme0  0000:01:00.0  STUCK  0 leases")]
+    public void What_is_the_matter_with_a_device_stands_behind_its_name_and_below(DeviceState state, SuspendReason reason, string expected)
+    {
+        string[] lines = Render([new Device { Device_ = "nvme0", Address = "0000:01:00.0", State = state, SuspendReason = reason, Message = "Why." }], []);
+
+        Assert.Equal(expected, lines[0].TrimEnd());
+        Assert.Equal("  Why.", lines[1].TrimEnd());
+    }
+
     [Fact]
     public void Every_range_of_a_lease_has_a_line_and_what_is_special_about_it_is_named()
     {

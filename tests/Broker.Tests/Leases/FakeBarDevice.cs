@@ -9,7 +9,7 @@ namespace BarBroker.Tests.Leases;
 /// A device whose every call stops where the test says so, and which knows, as a kernel would, what can still be reached: exporting a range
 /// that overlaps one that was not confirmed to be over is recorded as a violation.
 /// </summary>
-internal sealed class FakeBarDevice(string name = "dev0", bool canOverlap = false) : IBarDevice
+internal sealed partial class FakeBarDevice(string name = "dev0", bool canOverlap = false) : IControlledDevice
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<LeaseId, ImmutableArray<BarRange>> _reachable = [];
@@ -121,11 +121,16 @@ internal sealed class FakeBarDevice(string name = "dev0", bool canOverlap = fals
         await RevokeDone.PassAsync();
     }
 
-    public void GoAway() => _gone.Cancel();
+    public void GoAway()
+    {
+        Become(condition => condition with { IsGone = true });
+        _gone.Cancel();
+    }
 
     public ValueTask DisposeAsync()
     {
         _gone.Dispose();
+        Close();
         return ValueTask.CompletedTask;
     }
 }

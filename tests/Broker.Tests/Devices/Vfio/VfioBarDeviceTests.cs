@@ -246,10 +246,12 @@ public sealed class VfioBarDeviceTests : IDisposable
         Task<ExportedLease> export = device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite);
         exporting.Wait(TestContext.Current.CancellationToken);
 
-        await device.DisposeAsync();
+        Task disposal = device.DisposeAsync().AsTask();
+        Assert.False(_function.IsDisposed);
         release.Set();
 
         await Assert.ThrowsAsync<ObjectDisposedException>(() => export);
+        await disposal;
         Assert.Equal([First], _session.Revoked);
         Assert.True(Assert.Single(_session.Descriptors).IsClosed);
     }
@@ -284,7 +286,7 @@ public sealed class VfioBarDeviceTests : IDisposable
 
     private VfioBarDevice NewDevice() => new("nvme0", new PciAddress(0, 1, 0, 0), _function, _session, NullLogger.Instance, _time);
 
-    private sealed class FakeFunction : IVfioFunction
+    internal sealed class FakeFunction : IVfioFunction
     {
         public List<OwnedDescriptor> Exported { get; } = [];
 
@@ -295,6 +297,24 @@ public sealed class VfioBarDeviceTests : IDisposable
         public Exception? ReadFailure { get; set; }
 
         public bool IsDisposed { get; private set; }
+
+        public bool CanReset { get; set; } = true;
+
+        public bool CanSleep { get; set; } = true;
+
+        /// <summary>Every call that changes its state, in order.</summary>
+        public List<string> Calls { get; } = [];
+
+        /// <summary>Is told each of them before it has an effect; may throw, or hold it up.</summary>
+        public Action<string> BeforeCall { get; set; } = _ => { };
+
+        public Action BeforeDispose { get; set; } = () => { };
+
+        public void SetMemory(bool on) => Call(on ? "memory on" : "memory off");
+
+        public void SetSleep(bool asleep) => Call(asleep ? "sleep" : "wake");
+
+        public void Reset() => Call("reset");
 
         public ImmutableArray<BarGeometry> ReadBars() => ReadFailure is null ? [new BarGeometry(0, 0x4000, [Range(0x2000, 0x1000)])] : throw ReadFailure;
 
@@ -308,10 +328,20 @@ public sealed class VfioBarDeviceTests : IDisposable
             return descriptor;
         }
 
-        public void Dispose() => IsDisposed = true;
+        public void Dispose()
+        {
+            BeforeDispose();
+            IsDisposed = true;
+        }
+
+        private void Call(string name)
+        {
+            BeforeCall(name);
+            Calls.Add(name);
+        }
     }
 
-    private sealed class FakeSession : ILeaseSession
+    internal sealed class FakeSession : ILeaseSession
     {
         public int MaxRanges => 2;
 

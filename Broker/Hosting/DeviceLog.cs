@@ -1,0 +1,20 @@
+namespace BarBroker.Hosting;
+
+/// <summary>The log of devices that go and return. Ids are stable.</summary>
+internal static partial class DeviceLog
+{
+    [LoggerMessage(1301, LogLevel.Information, "Device '{Device}' is back: leases of it can be had again", EventName = "DeviceReturned")]
+    public static partial void Returned(ILogger logger, string device);
+
+    [LoggerMessage(1302, LogLevel.Debug, "Device '{Device}' can't be taken back yet: {Error}", EventName = "DeviceNotYet")]
+    public static partial void NotYet(ILogger logger, string device, string error);
+
+    [LoggerMessage(1303, LogLevel.Error, "Device '{Device}' returned, but does not fit the policy; it stays gone. Put the old one back, or correct the policy and restart the broker: {Error}", EventName = "DeviceMisfit")]
+    public static partial void Misfit(ILogger logger, string device, string error);
+
+    [LoggerMessage(1304, LogLevel.Critical, "Device '{Device}' is looked after no more, and stays gone if it goes away", EventName = "SupervisionFailed")]
+    public static partial void SupervisionFailed(ILogger logger, string device, Exception exception);
+
+    [LoggerMessage(1305, LogLevel.Warning, "Stopping: the kernel does not return from opening or closing a device", EventName = "StillOpening")]
+    public static partial void StillOpening(ILogger logger);
+}

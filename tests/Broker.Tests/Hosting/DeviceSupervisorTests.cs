@@ -1,0 +1,243 @@
+using System.Threading.Channels;
+using BarBroker.Devices;
+using BarBroker.Hosting;
+using BarBroker.Leases;
+using BarBroker.Policy;
+using BarBroker.Rpc;
+using BarBroker.Rpc.Services;
+using BarBroker.Tests.Leases;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+using Xunit;
+using ServingStatus = BarBroker.Grpc.Health.V1.HealthCheckResponse.Types.ServingStatus;
+
+namespace BarBroker.Tests.Hosting;
+
+/// <summary>Two devices, one of which goes away, returns, hangs.</summary>
+public sealed class DeviceSupervisorTests : IAsyncLifetime
+{
+    private readonly FakeBarDevice _device = new();
+    private readonly FakeBarDevice _neighbour = new("dev1");
+    private readonly FakeTimeProvider _time = new();
+    private readonly FakeConnection _holder = new(1);
+    private readonly HealthStatus _health = new();
+    private readonly ServedDevices _served;
+    private readonly LeaseTable _table;
+    private readonly DeviceSupervisor _supervisor;
+
+    /// <summary>What each opening comes to; the test puts it in after it has seen the opening begin.</summary>
+    private readonly Channel<Func<IBarDevice>> _openings = Channel.CreateUnbounded<Func<IBarDevice>>();
+    private readonly Channel<string> _opened = Channel.CreateUnbounded<string>();
+
+    public DeviceSupervisorTests()
+    {
+        BrokerPolicy policy = PolicyReader.Read(
+            """{ "devices": { "dev0": { "address": "0000:01:00.0" }, "dev1": { "address": "0000:02:00.0" } } }"""u8, "policy.json");
+        _served = new ServedDevices(policy, [_device, _neighbour]);
+        _table = new LeaseTable([_device, _neighbour], new LeaseLimits(), _time, NullLogger<LeaseTable>.Instance);
+        _supervisor = new DeviceSupervisor(_served, _table, _health, ReopenAsync, _time, NullLogger<DeviceSupervisor>.Instance);
+        _supervisor.Start();
+    }
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
+
+    public async ValueTask DisposeAsync()
+    {
+        await _supervisor.DisposeAsync();
+        await _device.DisposeAsync();
+        await _neighbour.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task A_device_that_the_kernel_wants_back_is_given_back_and_its_neighbour_is_not()
+    {
+        await AcquireAsync(_device);
+        await AcquireAsync(_neighbour);
+
+        _device.GoAway();
+        await _device.GivenBack.WaitAsync(Token);
+
+        Assert.Empty(_device.Reachable);
+        Assert.Single(_neighbour.Reachable);
+        Assert.Equal((ServingStatus.NotServing, ServingStatus.Serving), (_health.Get("device/dev0"), _health.Get("device/dev1")));
+    }
+
+    [Fact]
+    public async Task A_device_that_returns_is_taken_back_under_its_name()
+    {
+        await AcquireAsync(_device);
+        _device.GoAway();
+        await _device.GivenBack.WaitAsync(Token);
+        await using FakeBarDevice next = new();
+
+        await HealthIsAsync(ServingStatus.Serving, async () => await OfferAsync(() => next));
+
+        Assert.Same(next, _served["dev0"]);
+        await AcquireAsync(next);
+        next.GoAway();
+        await next.GivenBack.WaitAsync(Token);
+    }
+
+    [Fact]
+    public async Task Nothing_is_opened_before_the_old_device_is_closed()
+    {
+        _device.KeptWhenDisposed = true;
+        _device.GoAway();
+        _supervisor.LookAgain();
+
+        Assert.False(_opened.Reader.TryRead(out _));
+        _device.GiveBack();
+
+        Assert.Equal("dev0", await _opened.Reader.ReadAsync(Token));
+        await using FakeBarDevice next = new();
+        await HealthIsAsync(ServingStatus.Serving, () => _openings.Writer.WriteAsync(() => next, Token).AsTask());
+    }
+
+    [Fact]
+    public async Task What_can_not_be_opened_yet_is_tried_again_at_the_next_sign_and_says_why()
+    {
+        _device.GoAway();
+        await _device.GivenBack.WaitAsync(Token);
+        await OfferAsync(() => throw new StartException("/dev/vfio/7 can't be opened"));
+
+        // The next opening begins only when the last is dealt with.
+        await using FakeBarDevice next = new();
+        _supervisor.LookAgain();
+        await _opened.Reader.ReadAsync(Token);
+        Assert.Equal("/dev/vfio/7 can't be opened", _served.NoteOf("dev0"));
+        await HealthIsAsync(ServingStatus.Serving, () => _openings.Writer.WriteAsync(() => next, Token).AsTask());
+
+        Assert.Null(_served.NoteOf("dev0"));
+    }
+
+    [Fact]
+    public async Task A_device_that_does_not_fit_the_policy_stays_gone()
+    {
+        _device.GoAway();
+        await _device.GivenBack.WaitAsync(Token);
+        PolicyErrors errors = new("policy.json");
+        errors.Add(new FilePosition(3, 4), "devices.dev0.windows.left", "beyond the BAR");
+        await OfferAsync(() =>
+        {
+            errors.ThrowIfAny();
+            return _device;
+        });
+
+        _supervisor.LookAgain();
+        await _opened.Reader.ReadAsync(Token);
+
+        Assert.Contains("does not fit the policy: policy.json:3:4: devices.dev0.windows.left: beyond the BAR", _served.NoteOf("dev0"), StringComparison.Ordinal);
+        Assert.Equal((DeviceState.Gone, ServingStatus.NotServing), (_served["dev0"].ConditionOf().State, _health.Get("device/dev0")));
+        _openings.Writer.TryWrite(() => throw new StartException("the test is over"));
+    }
+
+    [Fact]
+    public async Task What_could_not_be_confirmed_is_over_once_the_device_is_closed()
+    {
+        await AcquireAsync(_device);
+        _device.RevokeFails = _ => true;
+        _device.GoAway();
+        await using FakeBarDevice next = new();
+
+        await HealthIsAsync(ServingStatus.Serving, async () => await OfferAsync(() => next));
+
+        Assert.Empty(_table.List(_ => true));
+        Assert.Equal(0, _table.CountQuarantined(_device));
+    }
+
+    [Theory]
+    [InlineData("stuck")]
+    [InlineData("suspended")]
+    public async Task A_device_that_can_not_be_leased_does_not_serve_until_it_can(string how)
+    {
+        _device.Become(condition => how == "stuck" ? condition with { StuckIn = "reset" } : condition with { Suspended = SuspendReason.LowPower });
+        Assert.Equal((ServingStatus.NotServing, ServingStatus.Serving), (_health.Get("device/dev0"), _health.Get("device/dev1")));
+
+        _device.Become(_ => DeviceCondition.Serving);
+
+        Assert.Equal(ServingStatus.Serving, _health.Get("device/dev0"));
+        await AcquireAsync(_device);
+    }
+
+    [Fact]
+    public async Task A_quarantine_is_tried_again_after_a_while_and_again_until_it_ends()
+    {
+        await QuarantineAsync();
+        Assert.Equal(ServingStatus.NotServing, _health.Get("device/dev0"));
+        _device.RevokeCalled.Close();
+
+        _time.Advance(DeviceSupervisor.RetryInterval);
+        TaskCompletionSource first = await _device.RevokeCalled.ArrivalAsync();
+        TaskCompletionSource told = new();
+
+        // After the supervisor, which began to listen before.
+        _table.QuarantineChanged += _ => told.TrySetResult();
+        first.SetResult();
+        await told.Task.WaitAsync(Token);
+        _time.Advance(DeviceSupervisor.RetryInterval);
+        TaskCompletionSource last = await _device.RevokeCalled.ArrivalAsync();
+        _device.RevokeFails = _ => false;
+
+        await HealthIsAsync(ServingStatus.Serving, () =>
+        {
+            last.SetResult();
+            return Task.CompletedTask;
+        });
+        Assert.Empty(_table.List(_ => true));
+    }
+
+    [Fact]
+    public async Task A_quarantine_is_tried_again_when_a_stuck_device_moves()
+    {
+        _device.Become(condition => condition with { StuckIn = "revoke" });
+        await QuarantineAsync();
+        _device.RevokeFails = _ => false;
+
+        await HealthIsAsync(ServingStatus.Serving, () =>
+        {
+            _device.Become(_ => DeviceCondition.Serving);
+            return Task.CompletedTask;
+        });
+    }
+
+    private async Task QuarantineAsync()
+    {
+        LeaseId id = await AcquireAsync(_device);
+        _device.RevokeFails = _ => true;
+        Assert.Equal([id], (await _table.RevokeAsync(id))!.Unconfirmed);
+    }
+
+    private async Task<LeaseId> AcquireAsync(FakeBarDevice device)
+    {
+        LeaseRequest request = new(device, null, Ranges.List(Ranges.Of(0, 0, 1)), ExportOptions.ReadWrite, Exclusive: true);
+        return (await _table.AcquireAsync(_holder, request, Token)).Lease.Id;
+    }
+
+    /// <summary>Gives a sign, waits for the opening that follows, and says what it comes to.</summary>
+    private async Task OfferAsync(Func<IBarDevice> opening)
+    {
+        _supervisor.LookAgain();
+        Assert.Equal("dev0", await _opened.Reader.ReadAsync(Token));
+        _openings.Writer.TryWrite(opening);
+    }
+
+    /// <summary>Waits for a change of dev0's health that <paramref name="cause"/> brings about.</summary>
+    private async Task HealthIsAsync(ServingStatus expected, Func<Task> cause)
+    {
+        await using IAsyncEnumerator<ServingStatus> statuses = _health.WatchAsync("device/dev0", Token).GetAsyncEnumerator(Token);
+        Assert.True(await statuses.MoveNextAsync());
+        await cause();
+        while (statuses.Current != expected)
+        {
+            Assert.True(await statuses.MoveNextAsync());
+        }
+    }
+
+    private async Task<IBarDevice> ReopenAsync(DeviceDefinition definition)
+    {
+        await _opened.Writer.WriteAsync(definition.Name);
+        return (await _openings.Reader.ReadAsync())();
+    }
+}
