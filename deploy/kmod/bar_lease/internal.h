@@ -213,6 +213,7 @@ bool bar_lease_is_live(struct bar_lease *lease);
 bool bar_lease_mark_revoked(struct bar_lease *lease);
 void bar_lease_set_unmapped(struct bar_lease *lease);
 bool bar_lease_wait_ended(struct bar_lease *lease, unsigned long deadline);
+void bar_lease_wait_unmapped(struct bar_lease *lease);
 void bar_lease_wake_revokers(void);
 
 /* inner.c */
@@ -246,7 +247,6 @@ void bar_p2p_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
 		   enum dma_data_direction direction);
 void bar_p2p_init_lease(struct bar_lease *lease);
 void bar_p2p_revoke(struct bar_lease *lease);
-bool bar_p2p_is_mapped(struct bar_lease *lease);
 bool bar_p2p_wait_fences(struct bar_lease *lease, unsigned long deadline);
 int bar_p2p_init(void);
 void bar_p2p_exit(void);

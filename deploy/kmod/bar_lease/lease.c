@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A lease: made of checked parts, marked once, freed when nobody holds it. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/dma-buf.h>
 #include <linux/err.h>
 #include <linux/jiffies.h>
@@ -7,6 +9,7 @@
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/overflow.h>
+#include <linux/printk.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/wait.h>
@@ -340,4 +343,27 @@ bool bar_lease_wait_ended(struct bar_lease *lease, unsigned long deadline)
 	long left = max(0L, (long)(deadline - jiffies));
 
 	return wait_event_timeout(bar_lease_ended_wq, bar_lease_has_ended(lease), left);
+}
+
+static bool bar_lease_is_mapped(struct bar_lease *lease)
+{
+	bool mapped;
+
+	spin_lock(&lease->lock);
+	mapped = lease->maps;
+	spin_unlock(&lease->lock);
+	return mapped;
+}
+
+/**
+ * bar_lease_wait_unmapped - wait until no importer has a mapping, however long that takes
+ * @lease: a lease that is marked revoked
+ */
+void bar_lease_wait_unmapped(struct bar_lease *lease)
+{
+	if (wait_event_timeout(bar_lease_ended_wq, !bar_lease_is_mapped(lease), BAR_REVOKE_TIMEOUT))
+		return;
+
+	pr_warn_ratelimited("closing a session waits for another device's driver\n");
+	wait_event(bar_lease_ended_wq, !bar_lease_is_mapped(lease));
 }

@@ -14,6 +14,7 @@
 #include <linux/dma-resv.h>
 #include <linux/err.h>
 #include <linux/file.h>
+#include <linux/iommu.h>
 #include <linux/jiffies.h>
 #include <linux/minmax.h>
 #include <linux/slab.h>
@@ -108,6 +109,7 @@ void bar_p2p_detach(struct dma_buf *outer, struct dma_buf_attachment *attach)
 	struct bar_lease *lease = outer->priv;
 	struct bar_peer *peer = attach->priv;
 
+	WARN_ON_ONCE(peer->maps);
 	/* VFIO may still tell of an invalidation until here; @attach is freed after. */
 	dma_buf_detach(lease->inner, peer->inner_attach);
 	kfree(peer);
@@ -168,6 +170,18 @@ struct sg_table *bar_p2p_map(struct dma_buf_attachment *attach, enum dma_data_di
 	return sgt;
 }
 
+/*
+ * Where the IOMMU's caches are flushed lazily, which is the default of many
+ * machines, the device could use the addresses for some milliseconds more.
+ */
+static void bar_peer_flush_iotlb(struct device *dev)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+
+	if (domain && domain->type == IOMMU_DOMAIN_DMA_FQ)
+		iommu_flush_iotlb_all(domain);
+}
+
 void bar_p2p_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
 		   enum dma_data_direction direction)
 {
@@ -175,6 +189,7 @@ void bar_p2p_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
 	struct bar_lease *lease = peer->lease;
 
 	dma_buf_unmap_attachment(peer->inner_attach, sgt, direction);
+	bar_peer_flush_iotlb(attach->dev);
 	peer->maps--;
 	atomic64_dec(&lease->session->importer_maps);
 	bar_p2p_end_map(lease);
@@ -226,20 +241,6 @@ void bar_p2p_revoke(struct bar_lease *lease)
 	/* The work's. */
 	get_dma_buf(lease->outer);
 	queue_work(bar_p2p_wq, &lease->invalidate_work);
-}
-
-/**
- * bar_p2p_is_mapped - does an importer have a mapping?
- * @lease: the lease
- */
-bool bar_p2p_is_mapped(struct bar_lease *lease)
-{
-	bool mapped;
-
-	spin_lock(&lease->lock);
-	mapped = lease->maps;
-	spin_unlock(&lease->lock);
-	return mapped;
 }
 
 /**

@@ -263,14 +263,9 @@ out_free_ids:
  */
 static void bar_revoke_wait_close(struct bar_lease *lease, unsigned long deadline)
 {
-	while (!bar_lease_wait_ended(lease, deadline)) {
-		if (!bar_p2p_is_mapped(lease)) {
-			pr_warn_ratelimited("closed a session during a page fault\n");
-			return;
-		}
-		pr_warn_ratelimited("closing a session waits for another device's driver\n");
-		deadline = jiffies + BAR_REVOKE_TIMEOUT;
-	}
+	bar_lease_wait_unmapped(lease);
+	if (!bar_lease_wait_ended(lease, deadline))
+		pr_warn_ratelimited("closed a session during a page fault\n");
 	if (!bar_p2p_wait_fences(lease, deadline))
 		pr_warn_ratelimited("closed a session with fences on a lease\n");
 }
