@@ -99,6 +99,14 @@ uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+uint64_t limit_ns(uint64_t milliseconds)
+{
+	/* A kernel that looks for its own mistakes says so. */
+	const char *slowness = getenv("BAR_BROKER_VM_SLOWNESS");
+
+	return milliseconds * 1000000 * (slowness ? strtoul(slowness, NULL, 10) : 1);
+}
+
 int in_child(void (*run)(void *), void *argument)
 {
 	int status;

@@ -79,6 +79,8 @@ bool peek(const volatile uint32_t *address, uint32_t *value);
 bool poke(volatile uint32_t *address, uint32_t value);
 
 uint64_t now_ns(void);
+/* How long something may take, in ns, if that would be @milliseconds on a machine of usual speed. */
+uint64_t limit_ns(uint64_t milliseconds);
 
 /* Runs @run(@argument) in a child; the child's exit status, or -signal. */
 int in_child(void (*run)(void *), void *argument);

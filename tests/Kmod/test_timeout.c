@@ -238,7 +238,7 @@ TEST(a_revoke_that_waits_holds_up_no_other)
 	CHECK_EQ(lease_revoke_one(session, 2), 1);
 	took = now_ns() - start;
 	figure("REVOKE while another waits for a page fault: %.3f ms", (double)took / 1e6);
-	CHECK(took < 10000000);
+	CHECK(took < limit_ns(10));
 	CHECK(!peek(other, &value));
 	CHECK_EQ(lease_state(session, 1), BAR_LEASE_STATE_REVOKING);
 
@@ -292,7 +292,7 @@ TEST(closing_a_session_does_not_wait_for_ever_for_a_page_fault)
 	hold_a_fault(OF_A_PAGE, false);
 	start = now_ns();
 	CHECK_OK(close(session));
-	CHECK(now_ns() - start < 5000000000);
+	CHECK(now_ns() - start < limit_ns(5000));
 	CHECK(!peek(memory, &value));
 	let_go();
 	CHECK(!peek(memory, &value));
