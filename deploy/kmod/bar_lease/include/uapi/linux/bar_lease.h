@@ -95,8 +95,9 @@ struct bar_lease_info {
  * Drivers of other devices may attach to the descriptor and have their devices
  * access the range (peer-to-peer DMA). Such a lease has one range, and can't be
  * read-only: an attachment ignores how a descriptor was opened. Whoever holds
- * the descriptor can also hold up a suspend of the device, for as long as it
- * likes, by a fence; leases without this flag give no such hold.
+ * the descriptor, of a revoked lease too, can also hold up a suspend of the
+ * device, for as long as it likes, by a fence; leases without this flag give no
+ * such hold.
  */
 #define BAR_LEASE_EXPORT_P2P		(1U << 1)
 
@@ -172,7 +173,8 @@ struct bar_lease_revoke {
 /*
  * BAR_LEASE_REVOKE: returns 0. From then on nobody reaches the device through
  * any of these leases: mappings fault with SIGBUS, a new mmap() of their
- * descriptors is ENODEV, and posted writes have been pushed out. Ids that are
+ * descriptors is ENODEV, other devices' drivers have unmapped them and get
+ * ENODEV as well, and posted writes have been pushed out. Ids that are
  * not live (revoked before, never exported) are no error: the call is
  * idempotent, and nr_revoked tells.
  *
