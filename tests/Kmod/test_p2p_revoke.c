@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -88,13 +89,38 @@ TEST(a_revoke_returns_only_after_a_slow_driver_has_unmapped)
 	CHECK_ERRNO(ioctl(peer, IMPORTER_MAP), ENODEV);
 }
 
+enum { OTHERS = 9 };
+
+static int compare_u64(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x > y ? 1 : x < y ? -1 : 0;
+}
+
+/* Median time of a REVOKE, of leases @first and so on. */
+static uint64_t others_revoke_ns(uint64_t first)
+{
+	uint64_t took[OTHERS];
+
+	for (uint64_t i = 0; i < OTHERS; i++) {
+		uint64_t start = now_ns();
+
+		CHECK_EQ(lease_revoke_one(session, first + i), 1);
+		took[i] = now_ns() - start;
+	}
+	qsort(took, OTHERS, sizeof(*took), compare_u64);
+	return took[OTHERS / 2];
+}
+
 TEST(a_driver_that_is_stuck_makes_its_own_revoke_say_so_and_no_other)
 {
 	uint64_t start, took;
 	struct export again;
 
 	prepare(IMPORTER_STUCK);
-	lease_export(session, &vfio, 2, 9, 1, BAR_LEASE_EXPORT_P2P);
+	for (uint64_t other = 2; other < 2 + OTHERS; other++)
+		lease_export(session, &vfio, other, 9, 1, BAR_LEASE_EXPORT_P2P);
 	start = now_ns();
 	CHECK_ERRNO(lease_revoke(session, &id, 1, NULL), ETIMEDOUT);
 	took = now_ns() - start;
@@ -106,10 +132,9 @@ TEST(a_driver_that_is_stuck_makes_its_own_revoke_say_so_and_no_other)
 	export_prepare(&again, &vfio, id, 5, 2, 0);
 	CHECK_ERRNO(export_call(session, &again), EEXIST);
 
-	start = now_ns();
-	CHECK_EQ(lease_revoke_one(session, 2), 1);
-	took = now_ns() - start;
-	figure("REVOKE of another lease meanwhile: %.3f ms", (double)took / 1e6);
+	took = others_revoke_ns(2);
+	figure("REVOKE of another lease meanwhile, median of %d: %.3f ms", OTHERS,
+	       (double)took / 1e6);
 	CHECK(took < limit_ns(10));
 
 	CHECK_OK(ioctl(peer, IMPORTER_UNMAP));
@@ -216,7 +241,7 @@ TEST(a_revoke_during_a_suspend_that_waits_for_a_driver_is_bounded)
 
 	start = now_ns();
 	CHECK_EQ(lease_revoke_one(session, 2), 1);
-	CHECK(now_ns() - start < limit_ns(10));
+	CHECK(now_ns() - start < limit_ns(100));
 	start = now_ns();
 	CHECK_ERRNO(lease_revoke(session, &id, 1, NULL), ETIMEDOUT);
 	CHECK(now_ns() - start < limit_ns(1500));
@@ -249,7 +274,7 @@ TEST(a_fence_on_an_ordinary_lease_holds_up_nothing)
 	CHECK(took < limit_ns(50));
 	start = now_ns();
 	CHECK_EQ(lease_revoke_one(session, id), 1);
-	CHECK(now_ns() - start < limit_ns(10));
+	CHECK(now_ns() - start < limit_ns(100));
 }
 
 TEST(a_fence_on_a_p2p_lease_that_no_device_has_mapped_holds_up_no_revoke)
@@ -261,7 +286,7 @@ TEST(a_fence_on_a_p2p_lease_that_no_device_has_mapped_holds_up_no_revoke)
 	fence_import(peer, lease);
 	start = now_ns();
 	CHECK_EQ(lease_revoke_one(session, id), 1);
-	CHECK(now_ns() - start < limit_ns(10));
+	CHECK(now_ns() - start < limit_ns(100));
 }
 
 TEST(a_fence_on_a_p2p_lease_that_a_device_has_mapped_keeps_a_revoke_unconfirmed)
@@ -307,7 +332,7 @@ TEST(a_revoke_is_bounded_while_a_fence_holds_up_a_suspend)
 	CHECK(!suspended);
 	start = now_ns();
 	CHECK_EQ(lease_revoke_one(session, 2), 1);
-	CHECK(now_ns() - start < limit_ns(10));
+	CHECK(now_ns() - start < limit_ns(100));
 
 	CHECK_OK(ioctl(peer, IMPORTER_SIGNAL));
 	CHECK_OK(ioctl(peer, IMPORTER_UNMAP));
