@@ -79,7 +79,7 @@ bool peek(const volatile uint32_t *address, uint32_t *value);
 bool poke(volatile uint32_t *address, uint32_t value);
 
 uint64_t now_ns(void);
-/* How long something may take, in ns, if that would be @milliseconds on a machine of usual speed. */
+/* How long something may take, in ns, if @milliseconds is right for a usual machine. */
 uint64_t limit_ns(uint64_t milliseconds);
 
 /* How many times as slow as usual this machine is by design: for limits that are times. */

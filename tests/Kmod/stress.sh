@@ -2,7 +2,7 @@
 # Usage: stress.sh [--kernel KERNEL] [--cpus N] [--root-port] [--results DIR] [ARGUMENT]...
 #
 # Builds the kernel module and the stress program, boots the virtual machine and runs the program in it with the arguments:
-#     --seconds N     how long (10)
+#     --seconds N     how long (10), or longer, until everything has happened
 #     --seed N        what its random choices come from; it prints the one that it uses
 #     --suspend-ms N  the longest time between two suspends of a device (60); 0: none
 # Ends with a line "N passed, N failed". What the machine leaves goes to DIR (a temporary directory).
@@ -39,7 +39,7 @@ gcc -std=gnu11 -O2 -g -Wall -Wextra -Werror -static -pthread -I "$module/include
 status=0
 "$here/../Vm/boot.sh" --results "$results" --payload "$scratch/payload" --module "$scratch/payload/bar_lease.ko" \
     --module "$scratch/payload/importer.ko" \
-    --timeout "$((seconds * 2 + 240))" "${machine[@]}" -- /bar_lease_stress "${arguments[@]}" | tee "$scratch/output" || status=$?
+    --timeout "$((seconds * 5 + 240))" "${machine[@]}" -- /bar_lease_stress "${arguments[@]}" | tee "$scratch/output" || status=$?
 
 # Whatever stopped the run, the last line says what became of it.
 if ! tail -n 1 "$scratch/output" | grep -qE '^[0-9]+ passed, [0-9]+ failed'; then

@@ -218,9 +218,35 @@ static bool module_is_free(void)
 	return false;
 }
 
+/* The first operation that has never happened, though it should; OPS: none. */
+static int first_missing(void)
+{
+	for (int op = 0; op < OPS; op++) {
+		unsigned long sum = 0;
+
+		for (int outcome = 0; outcome < OUTCOMES; outcome++)
+			sum += shared->counts[op][outcome];
+		/* Need not come to that, or comes at the end. */
+		if (op == OP_REVOKE_TIMEOUT || op == OP_AUDIT_PAGE)
+			continue;
+		if (!shared->suspend_us && (op == OP_DECODE_OFF || op == OP_RESET))
+			continue;
+		if (!sum)
+			return op;
+	}
+	return OPS;
+}
+
+static bool all_seen(const struct argument *argument)
+{
+	if (argument->sabotage)
+		return shared->violations[argument->expected];
+	return first_missing() == OPS;
+}
+
 static bool run(const struct argument *argument)
 {
-	uint64_t random = argument->seed, end;
+	uint64_t random = argument->seed, end, last;
 	sigset_t child;
 	bool well = true;
 
@@ -232,12 +258,17 @@ static bool run(const struct argument *argument)
 	start_all();
 
 	end = now_ns() + argument->seconds * 1000000000ULL;
-	while (well && now_ns() < end) {
+	/* On a machine that is busy with something else it may take longer until all is seen. */
+	last = end + 3 * argument->seconds * 1000000000ULL;
+	while (well && now_ns() < last) {
+		if (now_ns() >= end && all_seen(argument))
+			break;
+
 		uint64_t kill_at = now_ns() + KILL_MILLISECONDS * 1000000ULL;
 
-		while (well && wait_for_child(kill_at < end ? kill_at : end))
+		while (well && wait_for_child(kill_at))
 			well &= reap();
-		if (well && now_ns() < end)
+		if (well)
 			well &= replace_holder(&random);
 	}
 	well = end_all(well);
@@ -258,35 +289,17 @@ static void detect(const struct argument *argument)
 	_exit(well && shared->violations[argument->expected] ? 0 : 1);
 }
 
-/* Nothing that was to be done has been left out. */
-static bool everything_happened(void)
-{
-	bool well = true;
-
-	for (int op = 0; op < OPS; op++) {
-		unsigned long sum = 0;
-
-		for (int outcome = 0; outcome < OUTCOMES; outcome++)
-			sum += shared->counts[op][outcome];
-		/* Need not come to that. */
-		if (op == OP_REVOKE_TIMEOUT)
-			continue;
-		if (!shared->suspend_us && (op == OP_DECODE_OFF || op == OP_RESET))
-			continue;
-		if (!sum) {
-			printf("  never happened: operation %d\n", op);
-			well = false;
-		}
-	}
-	return well && shared->counts[OP_DMA_CONTROL][DONE];
-}
-
 static void stress(const struct argument *argument)
 {
 	bool well = run(argument);
 
 	oracle_print();
-	well &= everything_happened();
+	if (first_missing() < OPS) {
+		printf("  never happened: operation %d\n", first_missing());
+		well = false;
+	}
+	/* Else no device's silence would prove anything. */
+	well &= shared->counts[OP_DMA_CONTROL][DONE] > 0;
 	printf("violations %lu\n", violations_total());
 	fflush(stdout);
 	_exit(well && !violations_total() ? 0 : 1);

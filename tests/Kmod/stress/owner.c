@@ -128,7 +128,7 @@ static void *export_and_revoke(void *argument)
 	struct exporter *exporter = argument;
 
 	while (!shared->stop) {
-		if (below(&exporter->random, 12) == 0)
+		if (below(&exporter->random, 6) == 0)
 			round_alone(exporter);
 		else
 			round_together(exporter);
