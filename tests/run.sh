@@ -8,7 +8,7 @@
 #   module  the kernel module compiles for every kernel there is without a warning, W=1 and sparse included
 #   vm      the scenarios on an unmodified kernel, behind VFIO, in a virtual machine
 # and, only when named:
-#   vm-debug    the module's tests on a kernel with KASAN, lockdep and kmemleak (the first time it is built: a quarter of an hour)
+#   vm-debug    the module's tests on a kernel with KASAN, lockdep and kmemleak (built first: ten minutes)
 #   vm-kernels  the module's tests on every kernel that the distribution has headers of
 #   vm-old      what the broker says on kernels that are too old
 #   bench       figures, one a line: `bench NAME KEY=VALUE...`
