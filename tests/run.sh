@@ -10,7 +10,7 @@
 #   vm      the scenarios on an unmodified kernel, behind VFIO, in a virtual machine
 #   install the module as an operator installs it: DKMS for every kernel there is, systemd and udev in a virtual machine
 # and, only when named:
-#   vm-debug    the module's tests on a kernel with KASAN, lockdep and kmemleak (the first time it is built: a quarter of an hour)
+#   vm-debug    the module's tests and the stress program on a kernel with KASAN, lockdep and kmemleak (built first: ten minutes)
 #   vm-iommufd  the scenarios on that kernel, which has IOMMUFD as well
 #   vm-kernels  the module's tests on every kernel that the distribution has headers of
 #   vm-old      what the broker says on kernels that are too old

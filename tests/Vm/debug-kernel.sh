@@ -6,7 +6,7 @@
 # It is the distribution's newest kernel, from its source package, with what debug-kernel.config says: KASAN, lockdep,
 # kmemleak, fault injection. DIR also holds `build`, what modules are built against, and vmlinux, for its symbols.
 # Everything that takes a kernel takes this one under the name BAR_BROKER_VM_KERNEL=debug.
-# The first time takes a quarter of an hour on two processors, 170 MB to fetch and 4 GB of disk for a while.
+# The first time takes about ten minutes on two processors, 170 MB to fetch and 2.5 GB of disk for a while.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
