@@ -34,6 +34,22 @@ int module_unload(const char *name)
 	return (int)syscall(SYS_delete_module, name, O_NONBLOCK);
 }
 
+bool huge_entries(void)
+{
+	int file = CHECK_OK(
+		open("/sys/module/bar_lease/parameters/huge_entries", O_RDONLY | O_CLOEXEC));
+	char value;
+
+	CHECK_EQ(read(file, &value, 1), 1);
+	CHECK_OK(close(file));
+	return value == 'Y';
+}
+
+uint32_t huge_shift(void)
+{
+	return huge_entries() ? 21 : 12;
+}
+
 struct page_type_query page_at(const volatile void *address)
 {
 	static int device = -1;

@@ -3,6 +3,7 @@
 #ifndef BAR_LEASE_TEST_MODULE_H
 #define BAR_LEASE_TEST_MODULE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "page_type/page_type.h"
@@ -14,6 +15,10 @@
 int module_load(const char *variable, const char *parameters);
 /* Unloads it; -1 and errno, EWOULDBLOCK when it's in use. */
 int module_unload(const char *name);
+
+/* Whether the module makes huge entries, by its parameter; and what an entry for 2 MiB is then. */
+bool huge_entries(void);
+uint32_t huge_shift(void);
 
 /* What the kernel finds in this process's page table; shift 0 for nothing. */
 struct page_type_query page_at(const volatile void *address);

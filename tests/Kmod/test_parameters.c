@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define PARAMETERS "/sys/module/bar_lease/parameters/"
@@ -58,15 +59,54 @@ static void use_few_mappings(void *unused)
 	lease_map(lease, 4, PROT_READ);
 }
 
+static void map_a_huge_page(void *unused)
+{
+	volatile uint32_t *memory;
+	struct vfio vfio;
+	int session;
+
+	(void)unused;
+	CHECK(!huge_entries());
+	vfio_open_ivshmem(&vfio);
+	session = session_open();
+	memory = lease_map_aligned(lease_export(session, &vfio, 1, 0, HUGE / PAGE, 0), HUGE / PAGE,
+				   0, PROT_READ | PROT_WRITE);
+	memory[0] = 1;
+	CHECK_EQ(page_at(memory).shift, 12);
+	CHECK_EQ(lease_info(session).faults, 1);
+	CHECK_EQ(lease_info(session).huge_faults, 0);
+}
+
+TEST(huge_entries_are_off_where_the_kernel_is_not_known_to_bear_them)
+{
+	struct utsname name;
+	unsigned int version, patchlevel;
+
+	CHECK_OK(uname(&name));
+	CHECK_EQ(sscanf(name.release, "%u.%u", &version, &patchlevel), 2);
+	CHECK_EQ(huge_entries(), version > 7 || (version == 7 && patchlevel >= 3));
+}
+
+TEST(huge_entries_can_be_turned_off)
+{
+	unload();
+	CHECK_OK(module_load("BAR_LEASE_KO", "huge_entries=0"));
+	int result = in_child(map_a_huge_page, NULL);
+
+	unload();
+	CHECK_OK(module_load("BAR_LEASE_KO", ""));
+	CHECK_EQ(result, 0);
+}
+
 TEST(parameters_have_documented_defaults_and_stay_as_they_are)
 {
-	static const char *const names[] = { "max_mappings", "revoke_timeout_ms" };
+	static const char *const names[] = { "max_mappings", "revoke_timeout_ms", "huge_entries" };
 	struct stat status;
 	char path[128];
 
 	CHECK_EQ(parameter("max_mappings"), 1024);
 	CHECK_EQ(parameter("revoke_timeout_ms"), 1000);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		snprintf(path, sizeof(path), PARAMETERS "%s", names[i]);
 		CHECK_OK(stat(path, &status));
 		CHECK_EQ(status.st_mode & 0777, 0444);

@@ -161,7 +161,8 @@ vm_fault_t bar_lease_huge_fault(struct vm_fault *vmf, unsigned int order)
 	struct bar_lease *lease = vmf->vma->vm_private_data;
 	struct bar_entry entry;
 
-	if (!IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) || order != PMD_ORDER)
+	if (!IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) || order != PMD_ORDER ||
+	    !bar_huge_entries)
 		return VM_FAULT_FALLBACK;
 	/* The type of huge entries isn't ours to choose. */
 	if (lease->memory_type != BAR_LEASE_MEMORY_UNCACHED)

@@ -184,6 +184,7 @@ struct bar_lease {
 /* main.c */
 extern unsigned int bar_max_mappings;
 extern unsigned int bar_revoke_timeout_ms;
+extern bool bar_huge_entries;
 
 /* session.c */
 struct bar_session *bar_session_create(void);

@@ -21,6 +21,8 @@
  */
 unsigned int bar_max_mappings = 1024;
 unsigned int bar_revoke_timeout_ms = 1000;
+/* Kbuild says for which kernels. */
+bool bar_huge_entries = BAR_HUGE_ENTRIES;
 
 static int bar_set_max_mappings(const char *value, const struct kernel_param *parameter)
 {
@@ -50,6 +52,9 @@ module_param_cb(revoke_timeout_ms, &bar_revoke_timeout_ops, &bar_revoke_timeout_
 MODULE_PARM_DESC(revoke_timeout_ms,
 		 "how long a REVOKE waits for what is under way, 10 to 60000 milliseconds (1000)");
 __MODULE_PARM_TYPE(revoke_timeout_ms, "uint");
+
+module_param_named(huge_entries, bar_huge_entries, bool, 0444);
+MODULE_PARM_DESC(huge_entries, "map 2 MiB at once where possible (Y since Linux 7.3)");
 
 static int bar_lease_open(struct inode *inode, struct file *file)
 {
