@@ -35,6 +35,24 @@ static volatile uint32_t *lease_huge(uint64_t entries)
 
 /* -- what else a holder can do to it ------------------------------------ */
 
+/* Bits of /proc/self/pagemap for the pages of a mapping of no more than two huge entries. */
+static const uint64_t *pagemap(const volatile void *memory, size_t size)
+{
+	static uint64_t entries[2 * HUGE_PAGES];
+	int file = CHECK_OK(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+
+	CHECK_EQ(pread(file, entries, size / PAGE * 8, (off_t)((uintptr_t)memory / PAGE * 8)),
+		 size / PAGE * 8);
+	CHECK_OK(close(file));
+	return entries;
+}
+
+/* Documentation/admin-guide/mm/pagemap.rst. Never set if the kernel was built without it. */
+static bool is_soft_dirty(const volatile void *address)
+{
+	return pagemap(address, PAGE)[0] & 1ULL << 55;
+}
+
 TEST(writes_to_a_huge_mapping_can_be_tracked)
 {
 	volatile uint32_t *memory = lease_huge(1);
@@ -42,13 +60,17 @@ TEST(writes_to_a_huge_mapping_can_be_tracked)
 
 	memory[0] = 1;
 	CHECK_EQ(page_at(memory).shift, huge_shift());
+	bool tracked = is_soft_dirty(memory);
+
 	for (uint32_t round = 0; round < 3; round++) {
 		/* From now on the first write to each page is seen. */
 		CHECK_EQ(write(clear_refs, "4", 1), 1);
+		CHECK(!is_soft_dirty(memory));
 		for (uint64_t page = 0; page < HUGE_PAGES; page += 100) {
 			memory[page * 1024] = 0x2000 + round;
 			CHECK_EQ(*vfio_word(&vfio, page, 0), 0x2000 + round);
-			CHECK_EQ(page_at(memory + page * 1024).shift, 12);
+			CHECK_EQ(page_at(memory + page * 1024).shift, tracked ? 12 : huge_shift());
+			CHECK_EQ(is_soft_dirty(memory + page * 1024), tracked);
 		}
 	}
 	CHECK_EQ(lease_revoke_one(session, 1), 1);
@@ -102,16 +124,6 @@ static void read_all(const char *path)
 	CHECK_OK(close(file));
 }
 
-static void read_pagemap(const volatile void *memory, size_t size)
-{
-	static uint64_t entries[2 * HUGE_PAGES];
-	int file = CHECK_OK(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
-
-	CHECK_EQ(pread(file, entries, size / PAGE * 8, (off_t)((uintptr_t)memory / PAGE * 8)),
-		 size / PAGE * 8);
-	CHECK_OK(close(file));
-}
-
 /* Both of its entries are huge once they were touched. */
 static void touch_both(volatile uint32_t *memory)
 {
@@ -154,7 +166,7 @@ TEST(the_kernel_takes_no_huge_entry_for_memory_that_it_manages)
 	read_all("/proc/self/smaps_rollup");
 	if (!access("/proc/self/numa_maps", R_OK))
 		read_all("/proc/self/numa_maps");
-	read_pagemap(memory, 2 * HUGE);
+	CHECK(pagemap(memory, 2 * HUGE)[2 * HUGE_PAGES - 1] & 1ULL << 63);
 	(void)mincore((void *)memory, 2 * HUGE, resident);
 	(void)syscall(SYS_move_pages, 0, 2UL, pages, NULL, status, 0);
 	(void)mlock((void *)memory, HUGE);
