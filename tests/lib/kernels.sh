@@ -54,6 +54,7 @@ part_vm_debug() {
     ((status == 0)) || return 0
     check_tests debug-selftest "$root/tests/Vm/debug-selftest.sh" "$(make_results debug-selftest)"
     check_tests vm-debug test_module_on debug vm-debug
+    check_tests vm-debug-stress stress_once vm-debug-stress --kernel debug --root-port --seconds 60
 }
 
 part_vm_kernels() {
