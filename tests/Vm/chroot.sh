@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Usage: chroot.sh id                prints a word for all that a build in it depends on, but for what is built
+#        chroot.sh path              prints its directory, for who reads headers there or lays something over it
 #        chroot.sh run DIR COMMAND.. runs COMMAND in it as root, with DIR at /source, as the working directory
 #
 # The build chroot is the release that the kernels come from, with gcc, make, sparse, what it takes to build a kernel, and
@@ -51,10 +52,10 @@ run_inside() {
 }
 
 case ${1:-} in
-    id | run) ;;
+    id | path | run) ;;
     inside) run_inside "${@:2}" ;;
     *)
-        sed -n '2,3s/^# //p' "$0" >&2
+        sed -n '2,4s/^# //p' "$0" >&2
         exit 2
         ;;
 esac
@@ -69,6 +70,10 @@ mapfile -t releases < <(cut -d ' ' -f 1 <<<"$list")
 key=$(cache_key "$(declare -f make_chroot debian_bootstrap)" "$PACKAGES" "$here/sparse-kernel" "$list")
 cache_prune 'chroot-*'
 root=$(cache_build "chroot-$DEBIAN_RELEASE-$key" make_chroot "${releases[@]}")
+if [[ $1 == path ]]; then
+    printf '%s\n' "$root"
+    exit
+fi
 choice=${BAR_BROKER_VM_KERNEL:-${releases[-1]}}
 build=''
 if [[ $choice == debug ]]; then
