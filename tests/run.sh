@@ -14,7 +14,7 @@
 #   vm-iommufd  the scenarios on that kernel, which has IOMMUFD as well
 #   vm-kernels  the module's tests on every kernel that the distribution has headers of
 #   vm-old      what the broker says on kernels that are too old
-#   vm-stress   leases under stress for minutes, on three machines (BAR_LEASE_STRESS_SECONDS each, 120)
+#   vm-stress   leases under stress for minutes, on four machines (BAR_LEASE_STRESS_SECONDS each, 120)
 #   bench       figures, one a line: `bench NAME KEY=VALUE...`
 #
 # Needs the .NET SDK, git and root; everything else comes from the distribution's packages and npm. What is slow to make is kept
