@@ -80,8 +80,8 @@ TEST(a_read_only_huge_mapping_cannot_be_written)
 
 	*vfio_word(&vfio, 99, 1) = 0x99;
 	CHECK_EQ(memory[99 * 1024 + 1], 0x99);
-	check_huge(memory);
-	CHECK_EQ(page_at(memory).writable, 0);
+	check_huge(memory + 99 * 1024);
+	CHECK_EQ(page_at(memory + 99 * 1024).writable, 0);
 	CHECK_ERRNO(mprotect((void *)memory, HUGE, PROT_READ | PROT_WRITE), EACCES);
 	CHECK_ERRNO(mprotect((char *)memory + PAGE, PAGE, PROT_READ | PROT_WRITE), EACCES);
 }
