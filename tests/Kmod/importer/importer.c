@@ -88,13 +88,16 @@ static const struct dma_fence_ops importer_fence_ops = {
 
 static bool importer_unmap_locked(struct importer *importer)
 {
+	struct sg_table *sgt = importer->sgt;
+
 	dma_resv_assert_held(importer->dmabuf->resv);
 
-	if (!importer->sgt)
+	if (!sgt)
 		return false;
-	dma_buf_unmap_attachment(importer->attach, importer->sgt, DMA_BIDIRECTIONAL);
+	/* First, because whoever waits for the unmapping goes on within the call, and may ask. */
 	WRITE_ONCE(importer->sgt, NULL);
 	WRITE_ONCE(importer->unmaps, importer->unmaps + 1);
+	dma_buf_unmap_attachment(importer->attach, sgt, DMA_BIDIRECTIONAL);
 	return true;
 }
 
