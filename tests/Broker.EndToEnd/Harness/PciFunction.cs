@@ -27,14 +27,14 @@ internal sealed class PciFunction(string address)
     /// <summary>Presses the button beside its slot. It goes some seconds later.</summary>
     internal static Task UnplugBoardAsync() => TellMachineAsync("device_del ivshmem");
 
-    /// <summary>Puts a board with the same memory into the slot; until the machine has forgotten the one before it, it refuses.</summary>
+    /// <summary>Puts a board with the same memory into the slot: once a boot. Until the machine has forgotten the one before it, it refuses.</summary>
     internal async Task PlugBoardAsync()
     {
         using CancellationTokenSource limit = new(Patience.Limit);
         while (!IsThere)
         {
             limit.Token.ThrowIfCancellationRequested();
-            await TellMachineAsync("device_add ivshmem-plain,id=ivshmem,memdev=bar2,bus=port1");
+            await TellMachineAsync("device_add ivshmem-plain,id=ivshmem,memdev=bar2-again,bus=port1");
         }
     }
 
