@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -110,6 +111,36 @@ TEST(threads_that_fault_on_the_same_huge_entry_agree)
 	for (uint64_t i = 0; i < THREADS; i++)
 		CHECK_EQ(*vfio_word(&vfio, i, 0), ROUNDS - 1);
 	CHECK_EQ(lease_info(session).huge_faults > 0, huge_entries());
+}
+
+enum { TRACKED_ROUNDS = 400 };
+
+static atomic_bool tracking_ended;
+
+static void *read_on(void *unused)
+{
+	(void)unused;
+	while (!atomic_load(&tracking_ended))
+		(void)shared[1024];
+	return NULL;
+}
+
+/* The one wants a page's entry, because its writes are tracked, the other a huge one. */
+TEST(a_reader_and_a_tracked_writer_of_the_same_huge_entry_agree)
+{
+	int clear_refs = CHECK_OK(open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC));
+	pthread_t reader;
+
+	shared = lease_huge(1);
+	CHECK_EQ(write(clear_refs, "4", 1), 1);
+	CHECK_EQ(pthread_create(&reader, NULL, read_on, NULL), 0);
+	for (uint32_t round = 1; round <= TRACKED_ROUNDS; round++) {
+		shared[0] = round;
+		CHECK_EQ(*vfio_word(&vfio, 0, 0), round);
+		CHECK_OK(madvise((void *)shared, HUGE, MADV_DONTNEED));
+	}
+	atomic_store(&tracking_ended, true);
+	CHECK_EQ(pthread_join(reader, NULL), 0);
 }
 
 /* -- what the kernel has for a process that is curious or thrifty ------- */

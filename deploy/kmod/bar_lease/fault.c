@@ -5,6 +5,7 @@
 #include <linux/dma-resv.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
+#include <linux/sched/signal.h>
 
 #include "internal.h"
 
@@ -82,6 +83,15 @@ static vm_fault_t bar_fault_locked(struct bar_entry *entry, struct vm_fault *vmf
 	if (err)
 		return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 
+	/*
+	 * Another thread's fault was about the same memory and has put a huge
+	 * entry there while this one waited for the reservation, under which
+	 * all of them insert. To look for a page's place in it would be a bug;
+	 * if that entry isn't enough, the next fault splits it.
+	 */
+	if (!order && pmd_leaf(pmdp_get_lockless(vmf->pmd)))
+		return VM_FAULT_NOPAGE;
+
 	if (!bar_lease_begin_insert(lease))
 		return VM_FAULT_SIGBUS;
 	ret = bar_entry_insert(entry, vmf, order);
@@ -106,7 +116,10 @@ static vm_fault_t bar_fault(struct bar_entry *entry, struct vm_fault *vmf, unsig
 	 * and unmapped, or after, and then the probe has said no.
 	 */
 	if (dma_resv_lock_interruptible(inner->resv, NULL)) {
-		ret = VM_FAULT_NOPAGE;
+		/* The kernel itself would fault again at once, and never see the signal. */
+		ret = !(vmf->flags & FAULT_FLAG_USER) && fatal_signal_pending(current) ?
+			      VM_FAULT_SIGBUS :
+			      VM_FAULT_NOPAGE;
 		goto out_put_inner;
 	}
 	ret = bar_fault_locked(entry, vmf, order);

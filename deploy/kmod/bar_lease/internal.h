@@ -132,6 +132,7 @@ struct bar_extent {
  * @verified: @inner was seen to back these very bus addresses
  * @vmas: VMAs that map it
  * @invalidate_work: tells importers that it is revoked; holds @outer
+ * @drop_work: lets go of @inner after a P2P lease's @outer was released
  * @lock: protects @revoked to @inner
  * @revoked: no page table entry may be inserted, and nothing mapped for DMA, any
  *	more; never cleared
@@ -164,6 +165,7 @@ struct bar_lease {
 	atomic_t vmas;
 
 	struct work_struct invalidate_work;
+	struct work_struct drop_work;
 
 	spinlock_t lock; /* all up to inner */
 	bool revoked;
@@ -249,6 +251,7 @@ void bar_p2p_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
 		   enum dma_data_direction direction);
 void bar_p2p_init_lease(struct bar_lease *lease);
 void bar_p2p_revoke(struct bar_lease *lease);
+void bar_p2p_queue_drop(struct bar_lease *lease);
 bool bar_p2p_wait_fences(struct bar_lease *lease, unsigned long deadline);
 int bar_p2p_init(void);
 void bar_p2p_exit(void);

@@ -18,7 +18,7 @@ static void bar_lease_outer_release(struct dma_buf *outer)
 	 * its anchor, may go; @inner as well, if its reservation was ours.
 	 */
 	if (lease->flags & BAR_LEASE_EXPORT_P2P)
-		bar_device_queue_drop(lease->device, lease);
+		bar_p2p_queue_drop(lease);
 	else
 		bar_lease_put(lease);
 }

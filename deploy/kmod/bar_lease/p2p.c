@@ -208,6 +208,11 @@ static void bar_p2p_invalidate_work(struct work_struct *work)
 	__fput_sync(outer->file);
 }
 
+static void bar_p2p_drop_work(struct work_struct *work)
+{
+	bar_lease_drop_inner(container_of(work, struct bar_lease, drop_work));
+}
+
 /**
  * bar_p2p_init_lease - what a P2P lease has beyond others
  * @lease: a lease that nobody can see yet
@@ -215,6 +220,19 @@ static void bar_p2p_invalidate_work(struct work_struct *work)
 void bar_p2p_init_lease(struct bar_lease *lease)
 {
 	INIT_WORK(&lease->invalidate_work, bar_p2p_invalidate_work);
+	INIT_WORK(&lease->drop_work, bar_p2p_drop_work);
+}
+
+/**
+ * bar_p2p_queue_drop - let go of vfio-pci's DMABUF, soon
+ * @lease: a lease whose own DMABUF is being released; that reference passes to the work
+ *
+ * Not with the device's other drops: VFIO may be holding the reservation until
+ * somebody's fence is signalled, and these would wait along.
+ */
+void bar_p2p_queue_drop(struct bar_lease *lease)
+{
+	queue_work(bar_p2p_wq, &lease->drop_work);
 }
 
 /**

@@ -4,7 +4,8 @@
  *
  * No lock is held while waiting, and none of VFIO's and no DMABUF's reservation
  * is taken on the way: neither another lease's trouble nor a device that hangs
- * in a reset holds up a revoke.
+ * in a reset holds up a revoke. Unmapping takes the lock of the device's address
+ * space, for which mmap() and munmap() of any holder have to be waited for.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
