@@ -122,10 +122,10 @@ public sealed class SuspendScenarios(Machine machine)
     private static async Task ThrowsSuspendedAsync(Func<Task> access)
         => Assert.Equal("DeviceSuspendedException", (await Assert.ThrowsAsync<ProbeException>(access)).Error.Type);
 
-    private Task<JsonNode> CallAsync(string method, string request) => Buf.CallAsync(machine.Broker.AdminSocket, $"barbroker.v1.Admin/{method}", request);
+    private Task<JsonNode> CallAsync(string method, string request) => machine.AdministrateAsync($"barbroker.v1.Admin/{method}", request);
 
-    private Task<string> StateAsync(string device) => DeviceStates.OfAsync(machine.Broker, device);
+    private Task<string> StateAsync(string device) => machine.StateOfAsync(device);
 
     private async Task<string> HealthAsync(string service)
-        => (string)(await Buf.CallAsync(machine.Broker.AdminSocket, "grpc.health.v1.Health/Check", $$"""{"service": "{{service}}"}"""))["status"]!;
+        => (string)(await machine.AdministrateAsync("grpc.health.v1.Health/Check", $$"""{"service": "{{service}}"}"""))["status"]!;
 }
