@@ -110,9 +110,9 @@ public sealed class SuspendScenarios(Machine machine)
     [Fact]
     public async Task A_device_without_D3hot_says_so()
     {
-        BufError error = await Buf.FailAsync(0, machine.Broker.AdminSocket, "barbroker.v1.Admin/SuspendDevice", $$"""{"device": "{{Machine.Board}}", "mode": "{{LowPower}}"}""");
+        ProbeException refused = await Assert.ThrowsAsync<ProbeException>(() => CallAsync("SuspendDevice", $$"""{"device": "{{Machine.Board}}", "mode": "{{LowPower}}"}"""));
 
-        Assert.Equal(("failed_precondition", "MODE_UNSUPPORTED"), (error.Code, error.Reason));
+        Assert.Equal(("FailedPrecondition", "MODE_UNSUPPORTED"), (refused.Error.Status, refused.Error.Reason));
         Assert.Equal("DEVICE_STATE_SERVING", await StateAsync(Machine.Board));
     }
 
