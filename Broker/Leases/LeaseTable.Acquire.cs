@@ -26,7 +26,12 @@ internal sealed partial class LeaseTable
         catch (Exception exception)
         {
             Withdraw(lease);
-            LeaseLog.ExportFailed(_logger, request.Device.Name, request.Ranges, lease.Id, exception);
+            if (exception is not (DeviceSuspendedException or DeviceGoneException or DeviceStuckException))
+            {
+                // Of those the log has the cause already; nobody is to fill it with their consequences.
+                LeaseLog.ExportFailed(_logger, request.Device.Name, request.Ranges, lease.Id, exception);
+            }
+
             throw Translate(exception);
         }
 

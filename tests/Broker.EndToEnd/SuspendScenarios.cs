@@ -110,9 +110,9 @@ public sealed class SuspendScenarios(Machine machine)
     [Fact]
     public async Task A_device_without_D3hot_says_so()
     {
-        BufError error = await Buf.FailAsync(0, machine.Broker.AdminSocket, "barbroker.v1.Admin/SuspendDevice", $$"""{"device": "{{Machine.Board}}", "mode": "{{LowPower}}"}""");
+        ProbeException refused = await Assert.ThrowsAsync<ProbeException>(() => CallAsync("SuspendDevice", $$"""{"device": "{{Machine.Board}}", "mode": "{{LowPower}}"}"""));
 
-        Assert.Equal(("failed_precondition", "MODE_UNSUPPORTED"), (error.Code, error.Reason));
+        Assert.Equal(("FailedPrecondition", "MODE_UNSUPPORTED"), (refused.Error.Status, refused.Error.Reason));
         Assert.Equal("DEVICE_STATE_SERVING", await StateAsync(Machine.Board));
     }
 
@@ -122,10 +122,10 @@ public sealed class SuspendScenarios(Machine machine)
     private static async Task ThrowsSuspendedAsync(Func<Task> access)
         => Assert.Equal("DeviceSuspendedException", (await Assert.ThrowsAsync<ProbeException>(access)).Error.Type);
 
-    private Task<JsonNode> CallAsync(string method, string request) => Buf.CallAsync(machine.Broker.AdminSocket, $"barbroker.v1.Admin/{method}", request);
+    private Task<JsonNode> CallAsync(string method, string request) => machine.AdministrateAsync($"barbroker.v1.Admin/{method}", request);
 
-    private Task<string> StateAsync(string device) => DeviceStates.OfAsync(machine.Broker, device);
+    private Task<string> StateAsync(string device) => machine.StateOfAsync(device);
 
     private async Task<string> HealthAsync(string service)
-        => (string)(await Buf.CallAsync(machine.Broker.AdminSocket, "grpc.health.v1.Health/Check", $$"""{"service": "{{service}}"}"""))["status"]!;
+        => (string)(await machine.AdministrateAsync("grpc.health.v1.Health/Check", $$"""{"service": "{{service}}"}"""))["status"]!;
 }

@@ -29,7 +29,7 @@ public sealed class UnplugScenarios(Machine machine)
         PciFunction board = PciFunction.Board;
         await using Client alice = await machine.ConnectAsync(Users.Alice);
         (ClientLease lease, ClientLease neighbour) = await AcquireAsync(alice);
-        await Buf.CallAsync(machine.Broker.AdminSocket, "barbroker.v1.Admin/SuspendDevice", $$"""{"device": "{{Machine.Board}}", "mode": "SUSPEND_MODE_MEMORY_OFF"}""");
+        await machine.AdministrateAsync("barbroker.v1.Admin/SuspendDevice", $$"""{"device": "{{Machine.Board}}", "mode": "SUSPEND_MODE_MEMORY_OFF"}""");
 
         await PciFunction.UnplugBoardAsync();
         await Patience.UntilAsync(() => !board.IsThere, () => "the unplugged board is still there");
@@ -37,7 +37,7 @@ public sealed class UnplugScenarios(Machine machine)
         await IsGoneAsync(alice, lease, neighbour);
         Task returned = machine.Broker.HearReturnOfAsync(Machine.Board);
         await board.PlugBoardAsync();
-        Assert.Equal("DEVICE_STATE_GONE", await DeviceStates.OfAsync(machine.Broker, Machine.Board));
+        Assert.Equal("DEVICE_STATE_GONE", await machine.StateOfAsync(Machine.Board));
         board.Bind();
         await returned;
         await IsBackAsync(alice);
@@ -61,7 +61,7 @@ public sealed class UnplugScenarios(Machine machine)
         Assert.Equal("LeaseRevokedException", over.Error.Type);
         ProbeException refused = await Assert.ThrowsAsync<ProbeException>(() => client.AcquireAsync("left"));
         Assert.Equal("DEVICE_GONE", refused.Error.Reason);
-        Assert.Equal("DEVICE_STATE_GONE", await DeviceStates.OfAsync(machine.Broker, Machine.Board));
+        Assert.Equal("DEVICE_STATE_GONE", await machine.StateOfAsync(Machine.Board));
 
         // The broker's other devices are served as ever.
         Assert.Equal(0x010000edUL, await neighbour.ReadAsync(0));
@@ -71,7 +71,7 @@ public sealed class UnplugScenarios(Machine machine)
 
     private async Task IsBackAsync(Client client)
     {
-        Assert.Equal("DEVICE_STATE_SERVING", await DeviceStates.OfAsync(machine.Broker, Machine.Board));
+        Assert.Equal("DEVICE_STATE_SERVING", await machine.StateOfAsync(Machine.Board));
         ClientLease lease = await client.AcquireAsync("left");
         await lease.MapAsync();
         Assert.Equal(Machine.Identification, await lease.ReadAsync(0));

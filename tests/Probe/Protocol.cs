@@ -17,6 +17,12 @@ internal sealed record ProbeRequest
     /// <summary>The broker's socket.</summary>
     public string? Socket { get; init; }
 
+    /// <summary>A method of <see cref="ProbeOperation.Call"/>: service, slash, name.</summary>
+    public string? Method { get; init; }
+
+    /// <summary>Its request, in protobuf's JSON.</summary>
+    public string? Json { get; init; }
+
     /// <summary>The device's name in the policy.</summary>
     public string? Device { get; init; }
 
@@ -54,6 +60,9 @@ internal enum ProbeOperation
 {
     /// <summary>Connects to <see cref="ProbeRequest.Socket"/>; answers with the connection's number.</summary>
     Connect,
+
+    /// <summary>Calls <see cref="ProbeRequest.Method"/> on <see cref="ProbeRequest.Socket"/>, on a connection of its own; answers with JSON.</summary>
+    Call,
 
     /// <summary>Closes the connection.</summary>
     Disconnect,

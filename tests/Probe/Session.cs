@@ -52,6 +52,8 @@ internal sealed class Session : IAsyncDisposable
             case ProbeOperation.Connect:
                 BarBrokerClient connection = await BarBrokerClient.ConnectAsync(request.Socket!, CancellationToken.None);
                 return Number(Keep(_connections, connection));
+            case ProbeOperation.Call:
+                return new ProbeReply { Text = await AdminCalls.CallAsync(request.Socket!, request.Method!, request.Json!) };
             case ProbeOperation.Disconnect:
                 _connections.Remove(request.Connection, out BarBrokerClient? closing);
                 await closing!.DisposeAsync();

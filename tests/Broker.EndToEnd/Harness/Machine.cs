@@ -1,3 +1,6 @@
+using System.Text.Json.Nodes;
+using BarBroker.Probe;
+
 namespace BarBroker.EndToEnd.Harness;
 
 /// <summary>
@@ -67,14 +70,31 @@ public sealed class Machine : IAsyncLifetime
     internal Task<Client> ConnectAsync(int user) => ConnectAsync(user, Broker.ClientSocket);
 
     /// <summary>The same, to another socket.</summary>
-    internal Task<Client> ConnectAsync(int user, string socket)
+    internal Task<Client> ConnectAsync(int user, string socket) => ProbeOf(user).ConnectAsync(socket);
+
+    /// <summary>An admin's call, by a probe: a foreign client, as <see cref="Buf"/>, takes seconds to start under emulation.</summary>
+    internal async Task<JsonNode> AdministrateAsync(string method, string request)
+    {
+        ProbeReply reply = await ProbeOf(Users.Root).AskAsync(
+            new ProbeRequest { Operation = ProbeOperation.Call, Socket = Broker.AdminSocket, Method = method, Json = request });
+        return JsonNode.Parse(reply.Text!)!;
+    }
+
+    /// <summary>How an admin sees a device: its DeviceState.</summary>
+    internal async Task<string> StateOfAsync(string device)
+    {
+        JsonNode answer = await AdministrateAsync("barbroker.v1.Admin/ListDevices", "{}");
+        return (string)answer["devices"]!.AsArray().Single(found => (string)found!["device"]! == device)!["state"]!;
+    }
+
+    private ProbeProcess ProbeOf(int user)
     {
         if (!_probes.TryGetValue(user, out ProbeProcess? probe) || probe.HasEnded)
         {
             _probes[user] = probe = ProbeProcess.Start(user);
         }
 
-        return probe.ConnectAsync(socket);
+        return probe;
     }
 
     private static string Policy(string runtimeDirectory) => $$"""

@@ -3,6 +3,7 @@ namespace BarBroker.EndToEnd.Harness;
 /// <summary>The unprivileged users of the scenarios. They need no entry in /etc/passwd.</summary>
 internal static class Users
 {
+    internal const int Root = 0;
     internal const int Alice = 1001;
     internal const int Bob = 1002;
     internal const int Carol = 1003;
