@@ -153,6 +153,8 @@ internal sealed partial class LeaseTable
     {
         lock (_lock)
         {
+            // The device may have been closed since the attempt failed, and SettleClosed has passed these by while they were ending.
+            confirmed |= leases.All(lease => lease.Request.Device is IControlledDevice { GivenBack.IsCompletedSuccessfully: true });
             foreach (Lease lease in leases)
             {
                 if (confirmed)

@@ -116,7 +116,7 @@ public sealed partial class VfioBarDevice : IControlledDevice
 
         try
         {
-            await _revocations.RunAsync("revoke", () => Revoke(ids)).WaitAsync(RevokeTimeout, _time);
+            await RevokeOrBeClosedAsync(ids).WaitAsync(RevokeTimeout, _time);
         }
         catch (Exception exception) when (exception is UnixException or TimeoutException)
         {
@@ -201,6 +201,19 @@ public sealed partial class VfioBarDevice : IControlledDevice
 
         TellWhenNotVerified(lease);
         return new ExportedLease(lease.Descriptor, options.MemoryType);
+    }
+
+    private Task RevokeOrBeClosedAsync(ImmutableArray<LeaseId> ids)
+    {
+        try
+        {
+            return _revocations.RunAsync("revoke", () => Revoke(ids));
+        }
+        catch (ObjectDisposedException)
+        {
+            // The function is closed, and nobody reaches it through any lease.
+            return _given.Task;
+        }
     }
 
     private int Revoke(ImmutableArray<LeaseId> ids)

@@ -161,6 +161,24 @@ public sealed class LeaseTableEndTests : LeaseTableTest
     }
 
     [Fact]
+    public async Task An_attempt_that_fails_after_its_device_was_closed_leaves_nothing_quarantined()
+    {
+        FakeConnection connection = new(1);
+        AcquiredLease lease = await AcquireAsync(connection);
+        Device.RevokeFails = _ => true;
+        Device.RevokeCalled.Close();
+        Task<EndResult?> release = Table.ReleaseAsync(connection, lease.Lease.Id);
+        TaskCompletionSource revoke = await Device.RevokeCalled.ArrivalAsync();
+
+        Device.GiveBack();
+        Table.SettleClosed(Device);
+        revoke.SetResult();
+
+        Assert.Equal([lease.Lease.Id], (await release)!.Ended);
+        Assert.Empty(List());
+    }
+
+    [Fact]
     public async Task One_holder_that_resists_does_not_quarantine_the_leases_of_others()
     {
         AcquiredLease innocent = await AcquireAsync(new FakeConnection(1), page: 0);

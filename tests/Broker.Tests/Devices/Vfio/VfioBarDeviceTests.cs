@@ -269,6 +269,17 @@ public sealed class VfioBarDeviceTests : IDisposable
     }
 
     [Fact]
+    public async Task Once_the_function_is_closed_whatever_is_revoked_has_ended()
+    {
+        VfioBarDevice device = NewDevice();
+        await device.DisposeAsync();
+
+        await device.RevokeAsync([First]);
+
+        Assert.True(device.GivenBack.IsCompletedSuccessfully);
+    }
+
+    [Fact]
     public void A_function_that_can_not_be_described_is_no_device()
     {
         _function.ReadFailure = new InvalidDataException("the list of capabilities is a loop");
