@@ -313,6 +313,8 @@ public sealed class VfioBarDeviceTests : IDisposable
 
         public bool CanSleep { get; set; } = true;
 
+        public bool SleepsWithoutReset { get; set; } = true;
+
         /// <summary>Every call that changes its state, in order.</summary>
         public List<string> Calls { get; } = [];
 

@@ -180,7 +180,7 @@ public sealed class VfioSuspendTests : IAsyncDisposable
         await Assert.ThrowsAsync<UnixException>(() => call == "reset" ? _device.ResetAsync() : _device.SuspendAsync(SuspendReason.MemoryOff));
 
         Assert.Equal(DeviceState.Serving, _device.Condition.State);
-        Assert.False(_changes[^1].WasReset);
+        Assert.Equal(call == "reset", _changes[^1].WasReset);
         (await ExportAsync()).Descriptor.Dispose();
     }
 
@@ -196,6 +196,37 @@ public sealed class VfioSuspendTests : IAsyncDisposable
         await _device.ResumeAsync();
 
         Assert.Equal(DeviceState.Serving, _device.Condition.State);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Waking_up_is_told_as_a_reset_unless_the_function_sleeps_without_one(bool withoutReset)
+    {
+        _function.SleepsWithoutReset = withoutReset;
+
+        await _device.SuspendAsync(SuspendReason.LowPower);
+        await _device.ResumeAsync();
+
+        Assert.Equal(!withoutReset, _changes[^1].WasReset);
+    }
+
+    [Theory]
+    [InlineData("reset")]
+    [InlineData("memory on")]
+    public async Task A_reset_that_fails_with_memory_off_is_told_once_by_the_resumption_after_it(string failing)
+    {
+        await _device.SuspendAsync(SuspendReason.MemoryOff);
+        _function.BeforeCall = call => _ = call == failing ? throw new UnixException(call, Errno.Again) : call;
+        await Assert.ThrowsAsync<UnixException>(_device.ResetAsync);
+        _function.BeforeCall = _ => { };
+
+        await _device.ResumeAsync();
+        Assert.True(_changes[^1].WasReset);
+
+        await _device.SuspendAsync(SuspendReason.MemoryOff);
+        await _device.ResumeAsync();
+        Assert.False(_changes[^1].WasReset);
     }
 
     [Fact]
