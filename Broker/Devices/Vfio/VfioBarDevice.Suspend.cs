@@ -66,33 +66,50 @@ public sealed partial class VfioBarDevice
         }
         catch
         {
-            // Whatever it did not do: it is not to be taken for suspended.
-            MoveTo(null);
+            // How far it came is not known. While it can't be undone it stays suspended, so that a resumption can be tried again.
+            if (TryUndo(reason))
+            {
+                MoveTo(null);
+            }
+
             throw;
         }
     }
 
     private void Resume()
     {
-        switch (_condition.Suspended)
+        if (_condition.Suspended is { } reason)
         {
-            case SuspendReason.MemoryOff:
-                _function.SetMemory(true);
-                MoveTo(null);
-                break;
-            case SuspendReason.LowPower:
-                Wake();
-                MoveTo(null);
-                break;
-            default:
-                break;
+            Undo(reason);
+            MoveTo(null);
         }
     }
 
-    private void Wake()
+    private bool TryUndo(SuspendReason reason)
     {
-        _mayBeReset |= !_function.SleepsWithoutReset;
-        _function.SetSleep(false);
+        try
+        {
+            Undo(reason);
+            return true;
+        }
+        catch (Exception exception) when (exception is IOException or InvalidDataException)
+        {
+            _logger.ControlFailed(exception, Name, "undo suspend");
+            return false;
+        }
+    }
+
+    private void Undo(SuspendReason reason)
+    {
+        if (reason == SuspendReason.LowPower)
+        {
+            _mayBeReset |= !_function.SleepsWithoutReset;
+            _function.SetSleep(false);
+        }
+        else
+        {
+            _function.SetMemory(true);
+        }
     }
 
     private void Reset()

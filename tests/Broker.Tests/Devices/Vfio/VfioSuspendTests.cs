@@ -175,7 +175,7 @@ public sealed class VfioSuspendTests : IAsyncDisposable
     [InlineData("reset")]
     public async Task What_fails_leaves_the_device_serving(string call)
     {
-        _function.BeforeCall = _ => throw new UnixException(call, Errno.Again);
+        _function.BeforeCall = made => _ = made == call ? throw new UnixException(call, Errno.Again) : made;
 
         await Assert.ThrowsAsync<UnixException>(() => call == "reset" ? _device.ResetAsync() : _device.SuspendAsync(SuspendReason.MemoryOff));
 
@@ -195,6 +195,35 @@ public sealed class VfioSuspendTests : IAsyncDisposable
         _function.BeforeCall = _ => { };
         await _device.ResumeAsync();
 
+        Assert.Equal(DeviceState.Serving, _device.Condition.State);
+    }
+
+    [Theory]
+    [InlineData(SuspendReason.MemoryOff, "memory on")]
+    [InlineData(SuspendReason.LowPower, "wake")]
+    public async Task A_suspension_that_fails_and_can_not_be_undone_stands_until_a_resumption_succeeds(SuspendReason reason, string undo)
+    {
+        _function.BeforeCall = call => throw new UnixException(call, Errno.Again);
+        await Assert.ThrowsAsync<UnixException>(() => _device.SuspendAsync(reason));
+        Assert.Equal(reason, _device.Condition.Suspended);
+
+        _function.BeforeCall = _ => { };
+        await _device.ResumeAsync();
+
+        Assert.Equal([undo], _function.Calls);
+        Assert.Equal(DeviceState.Serving, _device.Condition.State);
+    }
+
+    [Theory]
+    [InlineData(SuspendReason.MemoryOff, "memory off", "memory on")]
+    [InlineData(SuspendReason.LowPower, "sleep", "wake")]
+    public async Task A_suspension_that_fails_is_undone(SuspendReason reason, string failing, string undo)
+    {
+        _function.BeforeCall = call => _ = call == failing ? throw new UnixException(call, Errno.Again) : call;
+
+        await Assert.ThrowsAsync<UnixException>(() => _device.SuspendAsync(reason));
+
+        Assert.Equal([undo], _function.Calls);
         Assert.Equal(DeviceState.Serving, _device.Condition.State);
     }
 
