@@ -193,6 +193,20 @@ public sealed class LeaseTableEndTests : LeaseTableTest
     }
 
     [Fact]
+    public async Task A_revocation_that_hangs_is_not_tried_again_for_each_holder()
+    {
+        await AcquireAsync(new FakeConnection(1), page: 0);
+        await AcquireAsync(new FakeConnection(2), page: 1);
+        Device.RevokeFails = _ => true;
+        Device.RevokeFailure = new TimeoutException();
+
+        EndResult result = await Table.RevokeAsync(_ => true);
+
+        Assert.Equal(2, result.Unconfirmed.Length);
+        Assert.Single(Device.Revokes);
+    }
+
+    [Fact]
     public async Task A_lease_that_could_not_be_delivered_and_not_be_revoked_is_quarantined()
     {
         Device.RevokeFails = _ => true;
