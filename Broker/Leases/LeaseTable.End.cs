@@ -11,6 +11,9 @@ internal sealed record EndResult(ImmutableArray<LeaseId> Ended, ImmutableArray<L
 
 internal sealed partial class LeaseTable
 {
+    /// <summary>How long the end of a lease that is still being made is waited for: no longer than a device waits for the kernel's word on those that are.</summary>
+    internal static readonly TimeSpan BeingMadeLimit = TimeSpan.FromSeconds(15);
+
     /// <summary>Ends a lease of this connection. Joins an end that is under way; tries a quarantined one again.</summary>
     /// <returns>Null when the connection has no such lease.</returns>
     public Task<EndResult?> ReleaseAsync(IPeerConnection connection, LeaseId id)
@@ -103,11 +106,33 @@ internal sealed partial class LeaseTable
     /// <summary>Revokes what is this batch's to revoke, and waits for the rest.</summary>
     private async Task<EndResult> FinishEndAsync(EndBatch batch)
     {
+        Task undelivered = WaitForUndeliveredAsync(batch);
         await RevokeAsync(batch.ToRevoke);
-        await Task.WhenAll(batch.All.Select(entry => entry.Attempt));
+        await Task.WhenAll(batch.All.Where(entry => entry.Lease.WasActive).Select(entry => entry.Attempt));
+        await undelivered;
+
+        // Looked at once: those that are waited for no longer may end at any time.
+        (LeaseId Id, bool IsOurs, bool IsConfirmed)[] ends =
+            [.. batch.All.Select(entry => (entry.Lease.Id, entry.IsOurs, entry.Attempt is { IsCompletedSuccessfully: true, Result: true }))];
         return new EndResult(
-            [.. batch.All.Where(entry => entry.IsOurs && entry.Attempt.Result).Select(entry => entry.Lease.Id)],
-            [.. batch.All.Where(entry => !entry.Attempt.Result).Select(entry => entry.Lease.Id)]);
+            [.. ends.Where(end => end.IsOurs && end.IsConfirmed).Select(end => end.Id)],
+            [.. ends.Where(end => !end.IsConfirmed).Select(end => end.Id)]);
+    }
+
+    /// <summary>
+    /// Their holders never got them, and those who make them end them: when an export hangs, not within any time. They are marked, so nobody
+    /// will get them later either.
+    /// </summary>
+    private async Task WaitForUndeliveredAsync(EndBatch batch)
+    {
+        try
+        {
+            await Task.WhenAll(batch.All.Where(entry => !entry.Lease.WasActive).Select(entry => entry.Attempt)).WaitAsync(BeingMadeLimit, _time);
+        }
+        catch (TimeoutException)
+        {
+            // The result tells which are left.
+        }
     }
 
     private Task RevokeAsync(IEnumerable<Lease> leases)

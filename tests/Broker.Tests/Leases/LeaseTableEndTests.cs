@@ -207,6 +207,25 @@ public sealed class LeaseTableEndTests : LeaseTableTest
     }
 
     [Fact]
+    public async Task An_export_that_hangs_does_not_hold_up_the_end_of_other_leases_for_ever()
+    {
+        AcquiredLease lease = await AcquireAsync(new FakeConnection(1), page: 0);
+        Device.ExportCalled.Close();
+        Task<AcquiredLease> acquire = AcquireAsync(new FakeConnection(2), page: 1);
+        TaskCompletionSource export = await Device.ExportCalled.ArrivalAsync();
+
+        Task<EndResult> revoke = Table.RevokeAsync(_ => true);
+        Time.Advance(LeaseTable.BeingMadeLimit);
+
+        EndResult result = await revoke.WaitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal([lease.Lease.Id], result.Ended);
+        Assert.Equal([2UL], result.Unconfirmed.Select(id => id.Value));
+        export.SetResult();
+        Assert.Equal(LeaseRefusal.Revoked, (await Assert.ThrowsAsync<LeaseRefusedException>(() => acquire)).Refusal);
+        Assert.Empty(List());
+    }
+
+    [Fact]
     public async Task A_lease_that_could_not_be_delivered_and_not_be_revoked_is_quarantined()
     {
         Device.RevokeFails = _ => true;
