@@ -188,19 +188,33 @@ public sealed partial class VfioBarDevice : IControlledDevice
         bool kept;
         lock (_lock)
         {
-            kept = usable && !_closed && _live.Add(id);
+            // In any case, so that the function's close asks again for one that can't be ended at once.
+            kept = _live.Add(id) && usable && !_closed;
         }
 
         if (!kept)
         {
             lease.Descriptor.Dispose();
-            _session.Revoke([id]);
+            EndUnused(id);
             ObjectDisposedException.ThrowIf(_closed, this);
             throw new InvalidOperationException($"Device '{Name}': the module made a lease of memory type {lease.MemoryType}, which nobody asked for.");
         }
 
         TellWhenNotVerified(lease);
         return new ExportedLease(lease.Descriptor, options.MemoryType);
+    }
+
+    /// <summary>A lease whose descriptor nobody got: the kernel's failure to end it leaves nobody with memory.</summary>
+    private void EndUnused(LeaseId id)
+    {
+        try
+        {
+            Revoke([id]);
+        }
+        catch (UnixException exception)
+        {
+            _logger.RevocationUnconfirmed(exception, Name, 1);
+        }
     }
 
     private Task RevokeOrBeClosedAsync(ImmutableArray<LeaseId> ids)

@@ -126,6 +126,20 @@ public sealed class VfioBarDeviceTests : IDisposable
         Assert.True(Assert.Single(_session.Descriptors).IsClosed);
     }
 
+    [Fact]
+    public async Task A_lease_that_is_not_kept_and_can_not_be_revoked_is_revoked_when_the_function_is_closed()
+    {
+        VfioBarDevice device = NewDevice();
+        _session.MemoryType = 2;
+        _session.RevokeFailure = new UnixException("BAR_LEASE_REVOKE", Errno.TimedOut);
+        await Assert.ThrowsAsync<InvalidOperationException>(() => device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite));
+        _session.RevokeFailure = null;
+
+        await device.DisposeAsync();
+
+        Assert.Equal([First], _session.Revoked);
+    }
+
     [Theory]
     [InlineData(0x2000, 0x1000)]
     [InlineData(0x1000, 0x2000)]
