@@ -155,7 +155,7 @@ public sealed partial class VfioBarDevice : IControlledDevice
         }
     }
 
-    /// <summary>What the kernel's refusal of an export means.</summary>
+    /// <summary>What the session's refusal of an export means.</summary>
     internal static Exception ToExportFailure(string device, UnixException exception, MemoryType wanted)
     {
         return exception.Errno switch
@@ -172,11 +172,13 @@ public sealed partial class VfioBarDevice : IControlledDevice
         // Things may have changed while this waited for its turn.
         ThrowIfUnavailable();
         ThrowIfSuspended();
+
+        // The session keeps what it needs of vfio-pci's DMABUF; nobody else ever sees it. What VFIO refuses is told as it is: its error
+        // numbers mean other things than the session's (ENODEV: a BAR that could not be claimed).
+        using OwnedDescriptor dmabuf = _function.ExportDmaBuf(ranges);
         SessionLease lease;
         try
         {
-            // The session keeps what it needs of vfio-pci's DMABUF; nobody else ever sees it.
-            using OwnedDescriptor dmabuf = _function.ExportDmaBuf(ranges);
             lease = _session.Export(id, Address!.Value, ranges, options, dmabuf);
         }
         catch (UnixException exception)

@@ -48,6 +48,15 @@ public sealed class VfioBarDeviceTests : IDisposable
     }
 
     [Fact]
+    public async Task An_export_that_VFIO_refuses_does_not_mean_that_the_device_is_gone()
+    {
+        await using VfioBarDevice device = NewDevice();
+        _function.BeforeExport = () => throw new UnixException("VFIO_DEVICE_FEATURE", Errno.NoDevice);
+
+        await Assert.ThrowsAsync<UnixException>(() => device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite));
+    }
+
+    [Fact]
     public async Task A_write_combining_lease_is_what_the_module_says_it_is()
     {
         await using VfioBarDevice device = NewDevice();
