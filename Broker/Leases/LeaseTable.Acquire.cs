@@ -27,7 +27,9 @@ internal sealed partial class LeaseTable
         {
             Withdraw(lease);
             LeaseLog.ExportFailed(_logger, request.Device.Name, request.Ranges, lease.Id, exception);
-            throw Translate(exception);
+
+            // The device can be closed while the lease is on its way to it.
+            throw Translate(exception is ObjectDisposedException ? new DeviceGoneException(request.Device.Name, exception) : exception);
         }
 
         // From here on the kernel knows the lease: whatever fails must end it.

@@ -226,6 +226,14 @@ public sealed class LeaseTableEndTests : LeaseTableTest
     }
 
     [Fact]
+    public async Task A_device_that_is_closed_while_it_exports_is_gone_to_the_one_who_asked()
+    {
+        Device.ExportFailures.Enqueue(new ObjectDisposedException("dev0"));
+
+        Assert.Equal(LeaseRefusal.DeviceGone, await RefusalAsync(new FakeConnection(1)));
+    }
+
+    [Fact]
     public async Task A_lease_that_could_not_be_delivered_and_not_be_revoked_is_quarantined()
     {
         Device.RevokeFails = _ => true;
