@@ -36,7 +36,10 @@ public sealed partial class BarLease
     /// exception, the access may then throw once more.
     /// </summary>
     /// <param name="cancellationToken">Stops waiting.</param>
-    /// <returns>The device was reset meanwhile, or may have been: what its registers held may be gone.</returns>
+    /// <returns>
+    /// The device was reset meanwhile, or may have been: what its registers held may be gone. False is no word on that when this completed at
+    /// once, before the broker's word came: whoever must know listens to <see cref="DeviceResumed"/>.
+    /// </returns>
     /// <exception cref="LeaseRevokedException">The lease is over, or ended while it was waited for.</exception>
     public Task<bool> WaitUntilResumedAsync(CancellationToken cancellationToken = default)
     {

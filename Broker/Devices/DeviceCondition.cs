@@ -52,5 +52,5 @@ public enum SuspendReason
 /// <param name="Device">Whose.</param>
 /// <param name="Before">What it was.</param>
 /// <param name="Now">What it is.</param>
-/// <param name="WasReset">It was reset since <paramref name="Before"/>: what its registers held may be gone.</param>
+/// <param name="WasReset">It was reset while it was suspended, or may have been: what its registers held may be gone.</param>
 public sealed record DeviceChange(IBarDevice Device, DeviceCondition Before, DeviceCondition Now, bool WasReset);

@@ -14,4 +14,8 @@ public sealed class MemoryTypeUnavailableException(string device, string cause, 
 
 /// <summary>The kernel did not confirm in time that leases have ended.</summary>
 public sealed class RevocationUnconfirmedException(string device, Exception? innerException = null)
-    : Exception($"Device '{device}': the kernel did not confirm that the leases have ended; their ranges stay quarantined.", innerException);
+    : Exception($"Device '{device}': the kernel did not confirm that the leases have ended; their ranges stay quarantined.", innerException)
+{
+    /// <summary>The kernel has not even returned: another attempt would wait behind this one.</summary>
+    public bool IsHung => InnerException is TimeoutException;
+}

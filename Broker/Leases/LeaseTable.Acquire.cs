@@ -26,13 +26,16 @@ internal sealed partial class LeaseTable
         catch (Exception exception)
         {
             Withdraw(lease);
-            if (exception is not (DeviceSuspendedException or DeviceGoneException or DeviceStuckException))
+
+            // The device can be closed while the lease is on its way to it.
+            Exception failure = exception is ObjectDisposedException ? new DeviceGoneException(request.Device.Name, exception) : exception;
+            if (failure is not (DeviceSuspendedException or DeviceGoneException or DeviceStuckException))
             {
                 // Of those the log has the cause already; nobody is to fill it with their consequences.
                 LeaseLog.ExportFailed(_logger, request.Device.Name, request.Ranges, lease.Id, exception);
             }
 
-            throw Translate(exception);
+            throw Translate(failure);
         }
 
         // From here on the kernel knows the lease: whatever fails must end it.

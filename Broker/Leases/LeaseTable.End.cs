@@ -11,6 +11,9 @@ internal sealed record EndResult(ImmutableArray<LeaseId> Ended, ImmutableArray<L
 
 internal sealed partial class LeaseTable
 {
+    /// <summary>How long the end of a lease that is still being made is waited for: no longer than a device waits for the kernel's word on those that are.</summary>
+    internal static readonly TimeSpan BeingMadeLimit = TimeSpan.FromSeconds(15);
+
     /// <summary>Ends a lease of this connection. Joins an end that is under way; tries a quarantined one again.</summary>
     /// <returns>Null when the connection has no such lease.</returns>
     public Task<EndResult?> ReleaseAsync(IPeerConnection connection, LeaseId id)
@@ -103,48 +106,74 @@ internal sealed partial class LeaseTable
     /// <summary>Revokes what is this batch's to revoke, and waits for the rest.</summary>
     private async Task<EndResult> FinishEndAsync(EndBatch batch)
     {
+        Task undelivered = WaitForUndeliveredAsync(batch);
         await RevokeAsync(batch.ToRevoke);
-        await Task.WhenAll(batch.All.Select(entry => entry.Attempt));
+        await Task.WhenAll(batch.All.Where(entry => entry.Lease.WasActive).Select(entry => entry.Attempt));
+        await undelivered;
+
+        // Looked at once: those that are waited for no longer may end at any time.
+        (LeaseId Id, bool IsOurs, bool IsConfirmed)[] ends =
+            [.. batch.All.Select(entry => (entry.Lease.Id, entry.IsOurs, entry.Attempt is { IsCompletedSuccessfully: true, Result: true }))];
         return new EndResult(
-            [.. batch.All.Where(entry => entry.IsOurs && entry.Attempt.Result).Select(entry => entry.Lease.Id)],
-            [.. batch.All.Where(entry => !entry.Attempt.Result).Select(entry => entry.Lease.Id)]);
+            [.. ends.Where(end => end.IsOurs && end.IsConfirmed).Select(end => end.Id)],
+            [.. ends.Where(end => !end.IsConfirmed).Select(end => end.Id)]);
+    }
+
+    /// <summary>
+    /// Their holders never got them, and those who make them end them: when an export hangs, not within any time. They are marked, so nobody
+    /// will get them later either.
+    /// </summary>
+    private async Task WaitForUndeliveredAsync(EndBatch batch)
+    {
+        try
+        {
+            await Task.WhenAll(batch.All.Where(entry => !entry.Lease.WasActive).Select(entry => entry.Attempt)).WaitAsync(BeingMadeLimit, _time);
+        }
+        catch (TimeoutException)
+        {
+            // The result tells which are left.
+        }
     }
 
     private Task RevokeAsync(IEnumerable<Lease> leases)
         => Task.WhenAll(leases.GroupBy(lease => lease.Request.Device).Select(group => RevokeAsync(group.Key, [.. group])));
 
-    /// <summary>One call to the device; if that can't be confirmed, one per holder, so that no client pays for another's.</summary>
+    /// <summary>
+    /// One call to the device; if that can't be confirmed, one per holder, so that no client pays for another's. Not if the call hangs: the
+    /// others would hang behind it, and whoever waits for this would wait as long again.
+    /// </summary>
     private async Task RevokeAsync(IBarDevice device, ImmutableArray<Lease> leases)
     {
-        if (await TryRevokeAsync(device, leases))
+        RevokeOutcome outcome = await TryRevokeAsync(device, leases);
+        if (outcome is RevokeOutcome.Confirmed)
         {
             Settle(leases, confirmed: true);
             return;
         }
 
         ImmutableArray<Lease>[] byHolder = [.. leases.GroupBy(lease => lease.Holder).Select(group => group.ToImmutableArray())];
-        if (byHolder.Length == 1)
+        if (byHolder.Length == 1 || outcome is RevokeOutcome.Hung)
         {
             Settle(leases, confirmed: false);
             return;
         }
 
-        await Task.WhenAll(byHolder.Select(async group => Settle(group, await TryRevokeAsync(device, group))));
+        await Task.WhenAll(byHolder.Select(async group => Settle(group, await TryRevokeAsync(device, group) is RevokeOutcome.Confirmed)));
     }
 
-    private async Task<bool> TryRevokeAsync(IBarDevice device, ImmutableArray<Lease> leases)
+    private async Task<RevokeOutcome> TryRevokeAsync(IBarDevice device, ImmutableArray<Lease> leases)
     {
         try
         {
             await device.RevokeAsync([.. leases.Select(lease => lease.Id)]);
-            return true;
+            return RevokeOutcome.Confirmed;
         }
 #pragma warning disable CA1031 // Whatever it was, it is no confirmation.
         catch (Exception exception)
 #pragma warning restore CA1031
         {
             LeaseLog.RevokeFailed(_logger, device.Name, leases.Length, exception);
-            return false;
+            return exception is RevocationUnconfirmedException { IsHung: true } ? RevokeOutcome.Hung : RevokeOutcome.Unconfirmed;
         }
     }
 
@@ -153,6 +182,8 @@ internal sealed partial class LeaseTable
     {
         lock (_lock)
         {
+            // The device may have been closed since the attempt failed, and SettleClosed has passed these by while they were ending.
+            confirmed |= leases.All(lease => lease.Request.Device is IControlledDevice { GivenBack.IsCompletedSuccessfully: true });
             foreach (Lease lease in leases)
             {
                 if (confirmed)
@@ -256,6 +287,13 @@ internal sealed partial class LeaseTable
         {
             _ = Task.Run(() => RevokeAsync(batch.ToRevoke));
         }
+    }
+
+    private enum RevokeOutcome
+    {
+        Confirmed,
+        Unconfirmed,
+        Hung,
     }
 
     /// <param name="ToRevoke">Leases for this batch's owner to revoke.</param>

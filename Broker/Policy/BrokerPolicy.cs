@@ -77,7 +77,10 @@ internal sealed class BrokerPolicy
         });
     }
 
-    /// <summary>What <paramref name="peer"/> may lease of <paramref name="device"/>.</summary>
+    /// <summary>
+    /// What <paramref name="peer"/> may lease of <paramref name="device"/>. A window is described as <see cref="Decide"/> has it leased, with
+    /// the most access that there is for it and not peer-to-peer.
+    /// </summary>
     public static PeerView ViewOf(PeerCredentials peer, DeviceDefinition device)
     {
         ImmutableArray<Grant> grants = [.. device.Grants.Where(grant => grant.Principal.Matches(peer))];
@@ -86,7 +89,7 @@ internal sealed class BrokerPolicy
             .. from window in device.Windows
                let granting = grants.Where(grant => grant.Windows.Contains(window)).ToList()
                where granting.Count > 0
-               select (window, granting.MaxBy(grant => (grant.Access == LeaseAccess.ReadWrite, grant.P2P))!),
+               select (window, granting.MaxBy(grant => grant.Access == LeaseAccess.ReadWrite)! with { P2P = granting.Exists(grant => grant.P2P) }),
         ];
         return new PeerView(windows, [.. grants.SelectMany(grant => grant.Areas, (grant, area) => (area, grant))]);
     }
@@ -100,7 +103,7 @@ internal sealed class BrokerPolicy
 }
 
 /// <summary>What one peer may lease of one device.</summary>
-/// <param name="Windows">Each window once, with the grant that allows the most.</param>
+/// <param name="Windows">Each window once, with the first grant that allows the most access; P2P is set if any grant allows that.</param>
 /// <param name="Areas">Each area with its grant.</param>
 internal sealed record PeerView(ImmutableArray<(Window Window, Grant Grant)> Windows, ImmutableArray<(Area Area, Grant Grant)> Areas)
 {

@@ -9,6 +9,9 @@ public sealed partial class VfioBarDevice
     private readonly List<string> _overdue = [];
     private volatile DeviceCondition _condition = DeviceCondition.Serving;
 
+    /// <summary>A reset was at least begun, and no resumption has told of it yet. The work thread's own.</summary>
+    private bool _mayBeReset;
+
     /// <inheritdoc/>
     public event Action<DeviceChange>? Changed;
 
@@ -63,26 +66,49 @@ public sealed partial class VfioBarDevice
         }
         catch
         {
-            // Whatever it did not do: it is not to be taken for suspended.
-            MoveTo(null);
+            // How far it came is not known. While it can't be undone it stays suspended, so that a resumption can be tried again.
+            if (TryUndo(reason))
+            {
+                MoveTo(null);
+            }
+
             throw;
         }
     }
 
     private void Resume()
     {
-        switch (_condition.Suspended)
+        if (_condition.Suspended is { } reason)
         {
-            case SuspendReason.MemoryOff:
-                _function.SetMemory(true);
-                MoveTo(null);
-                break;
-            case SuspendReason.LowPower:
-                _function.SetSleep(false);
-                MoveTo(null);
-                break;
-            default:
-                break;
+            Undo(reason);
+            MoveTo(null);
+        }
+    }
+
+    private bool TryUndo(SuspendReason reason)
+    {
+        try
+        {
+            Undo(reason);
+            return true;
+        }
+        catch (Exception exception) when (exception is IOException or InvalidDataException)
+        {
+            _logger.ControlFailed(exception, Name, "undo suspend");
+            return false;
+        }
+    }
+
+    private void Undo(SuspendReason reason)
+    {
+        if (reason == SuspendReason.LowPower)
+        {
+            _mayBeReset |= !_function.SleepsWithoutReset;
+            _function.SetSleep(false);
+        }
+        else
+        {
+            _function.SetMemory(true);
         }
     }
 
@@ -105,6 +131,8 @@ public sealed partial class VfioBarDevice
             MoveTo(SuspendReason.Reset);
         }
 
+        // Whether or not it succeeds: of one that fails, nobody knows how far it came.
+        _mayBeReset = true;
         try
         {
             _function.Reset();
@@ -120,17 +148,18 @@ public sealed partial class VfioBarDevice
             _function.SetMemory(true);
         }
 
-        MoveTo(null, wasReset: true);
+        MoveTo(null);
     }
 
     /// <summary>The one place where it is suspended and resumed: from reachable to one kind of unreachable, and back.</summary>
-    private void MoveTo(SuspendReason? next, bool wasReset = false)
+    private void MoveTo(SuspendReason? next)
     {
         if ((_condition.Suspended is null) == (next is null))
         {
             throw new InvalidOperationException($"Device '{Name}' can't go from '{_condition.Suspended}' to '{next}'.");
         }
 
+        bool wasReset = next is null && _mayBeReset;
         Change(condition => condition with { Suspended = next }, wasReset);
         if (next is { } reason)
         {
@@ -138,6 +167,7 @@ public sealed partial class VfioBarDevice
         }
         else
         {
+            _mayBeReset = false;
             _logger.Resumed(Name, wasReset);
         }
     }

@@ -116,7 +116,7 @@ public sealed partial class VfioBarDevice : IControlledDevice
 
         try
         {
-            await _revocations.RunAsync("revoke", () => Revoke(ids)).WaitAsync(RevokeTimeout, _time);
+            await RevokeOrBeClosedAsync(ids).WaitAsync(RevokeTimeout, _time);
         }
         catch (Exception exception) when (exception is UnixException or TimeoutException)
         {
@@ -155,7 +155,7 @@ public sealed partial class VfioBarDevice : IControlledDevice
         }
     }
 
-    /// <summary>What the kernel's refusal of an export means.</summary>
+    /// <summary>What the session's refusal of an export means.</summary>
     internal static Exception ToExportFailure(string device, UnixException exception, MemoryType wanted)
     {
         return exception.Errno switch
@@ -172,11 +172,13 @@ public sealed partial class VfioBarDevice : IControlledDevice
         // Things may have changed while this waited for its turn.
         ThrowIfUnavailable();
         ThrowIfSuspended();
+
+        // The session keeps what it needs of vfio-pci's DMABUF; nobody else ever sees it. What VFIO refuses is told as it is: its error
+        // numbers mean other things than the session's (ENODEV: a BAR that could not be claimed).
+        using OwnedDescriptor dmabuf = _function.ExportDmaBuf(ranges);
         SessionLease lease;
         try
         {
-            // The session keeps what it needs of vfio-pci's DMABUF; nobody else ever sees it.
-            using OwnedDescriptor dmabuf = _function.ExportDmaBuf(ranges);
             lease = _session.Export(id, Address!.Value, ranges, options, dmabuf);
         }
         catch (UnixException exception)
@@ -188,19 +190,46 @@ public sealed partial class VfioBarDevice : IControlledDevice
         bool kept;
         lock (_lock)
         {
-            kept = usable && !_closed && _live.Add(id);
+            // In any case, so that the function's close asks again for one that can't be ended at once.
+            kept = _live.Add(id) && usable && !_closed;
         }
 
         if (!kept)
         {
             lease.Descriptor.Dispose();
-            _session.Revoke([id]);
+            EndUnused(id);
             ObjectDisposedException.ThrowIf(_closed, this);
             throw new InvalidOperationException($"Device '{Name}': the module made a lease of memory type {lease.MemoryType}, which nobody asked for.");
         }
 
         TellWhenNotVerified(lease);
         return new ExportedLease(lease.Descriptor, options.MemoryType);
+    }
+
+    /// <summary>A lease whose descriptor nobody got: the kernel's failure to end it leaves nobody with memory.</summary>
+    private void EndUnused(LeaseId id)
+    {
+        try
+        {
+            Revoke([id]);
+        }
+        catch (UnixException exception)
+        {
+            _logger.RevocationUnconfirmed(exception, Name, 1);
+        }
+    }
+
+    private Task RevokeOrBeClosedAsync(ImmutableArray<LeaseId> ids)
+    {
+        try
+        {
+            return _revocations.RunAsync("revoke", () => Revoke(ids));
+        }
+        catch (ObjectDisposedException)
+        {
+            // The function is closed, and nobody reaches it through any lease.
+            return _given.Task;
+        }
     }
 
     private int Revoke(ImmutableArray<LeaseId> ids)

@@ -14,6 +14,7 @@ internal sealed partial class VfioFunction
     private const int PowerControl = 0x4;
     private const ushort PowerStateMask = 0x3;
     private const ushort PowerStateD3Hot = 0x3;
+    private const ushort PowerNoSoftReset = 0x8;
     private const ushort PowerEventStatus = 0x8000;
 
     /// <inheritdoc/>
@@ -21,6 +22,9 @@ internal sealed partial class VfioFunction
 
     /// <inheritdoc/>
     public bool CanSleep => PciCapabilities.Find(ReadConfiguration(), PciCapabilities.PowerManagement) is not null;
+
+    /// <inheritdoc/>
+    public bool SleepsWithoutReset => (ReadRegister(FindPowerControl()) & PowerNoSoftReset) != 0;
 
     /// <inheritdoc/>
     public void SetMemory(bool on)
@@ -33,8 +37,7 @@ internal sealed partial class VfioFunction
     /// <inheritdoc/>
     public void SetSleep(bool asleep)
     {
-        int register = PowerControl + (PciCapabilities.Find(ReadConfiguration(), PciCapabilities.PowerManagement)
-            ?? throw new InvalidOperationException($"{address} has no power management capability."));
+        int register = FindPowerControl();
 
         // Writing the status of power events back would clear it.
         int control = ReadRegister(register) & ~PowerStateMask & ~PowerEventStatus;
@@ -63,6 +66,9 @@ internal sealed partial class VfioFunction
             WriteRegister(CommandRegister, (ushort)(command & ~CommandBusMaster));
         }
     }
+
+    private int FindPowerControl() => PowerControl + (PciCapabilities.Find(ReadConfiguration(), PciCapabilities.PowerManagement)
+        ?? throw new InvalidOperationException($"{address} has no power management capability."));
 
     private void ThrowUnlessMemory(bool on)
     {

@@ -25,6 +25,10 @@ internal interface IVfioFunction : IDisposable
     /// <summary>It has a power management capability, so that there is a D3hot to put it into.</summary>
     bool CanSleep { get; }
 
+    /// <summary>It keeps what its registers hold in D3hot and on the way back (No_Soft_Reset); else waking it resets it. For functions that can sleep.</summary>
+    /// <exception cref="IOException">The function does not answer.</exception>
+    bool SleepsWithoutReset { get; }
+
     /// <summary>Turns its answering of memory requests on or off. Not to be called while it is in D3hot.</summary>
     /// <exception cref="IOException">The kernel refused, or the function did not do it.</exception>
     void SetMemory(bool on);

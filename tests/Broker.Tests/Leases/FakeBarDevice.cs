@@ -48,6 +48,9 @@ internal sealed partial class FakeBarDevice(string name = "dev0", bool canOverla
     /// <summary>Decides whether a revoke fails.</summary>
     public Func<ImmutableArray<LeaseId>, bool> RevokeFails { get; set; } = _ => false;
 
+    /// <summary>The cause of revokes that fail.</summary>
+    public Exception? RevokeFailure { get; set; }
+
     /// <summary>What the exports asked for.</summary>
     public ConcurrentQueue<ExportOptions> Exports { get; } = [];
 
@@ -107,7 +110,7 @@ internal sealed partial class FakeBarDevice(string name = "dev0", bool canOverla
         await RevokeCalled.PassAsync();
         if (RevokeFails(ids))
         {
-            throw new RevocationUnconfirmedException(name);
+            throw new RevocationUnconfirmedException(name, RevokeFailure);
         }
 
         lock (_lock)

@@ -161,6 +161,24 @@ public sealed class LeaseTableEndTests : LeaseTableTest
     }
 
     [Fact]
+    public async Task An_attempt_that_fails_after_its_device_was_closed_leaves_nothing_quarantined()
+    {
+        FakeConnection connection = new(1);
+        AcquiredLease lease = await AcquireAsync(connection);
+        Device.RevokeFails = _ => true;
+        Device.RevokeCalled.Close();
+        Task<EndResult?> release = Table.ReleaseAsync(connection, lease.Lease.Id);
+        TaskCompletionSource revoke = await Device.RevokeCalled.ArrivalAsync();
+
+        Device.GiveBack();
+        Table.SettleClosed(Device);
+        revoke.SetResult();
+
+        Assert.Equal([lease.Lease.Id], (await release)!.Ended);
+        Assert.Empty(List());
+    }
+
+    [Fact]
     public async Task One_holder_that_resists_does_not_quarantine_the_leases_of_others()
     {
         AcquiredLease innocent = await AcquireAsync(new FakeConnection(1), page: 0);
@@ -172,6 +190,47 @@ public sealed class LeaseTableEndTests : LeaseTableTest
         Assert.Equal([innocent.Lease.Id], result.Ended);
         Assert.Equal([hostile.Lease.Id], result.Unconfirmed);
         Assert.Equal(hostile.Lease.Id, Assert.Single(List()).Id);
+    }
+
+    [Fact]
+    public async Task A_revocation_that_hangs_is_not_tried_again_for_each_holder()
+    {
+        await AcquireAsync(new FakeConnection(1), page: 0);
+        await AcquireAsync(new FakeConnection(2), page: 1);
+        Device.RevokeFails = _ => true;
+        Device.RevokeFailure = new TimeoutException();
+
+        EndResult result = await Table.RevokeAsync(_ => true);
+
+        Assert.Equal(2, result.Unconfirmed.Length);
+        Assert.Single(Device.Revokes);
+    }
+
+    [Fact]
+    public async Task An_export_that_hangs_does_not_hold_up_the_end_of_other_leases_for_ever()
+    {
+        AcquiredLease lease = await AcquireAsync(new FakeConnection(1), page: 0);
+        Device.ExportCalled.Close();
+        Task<AcquiredLease> acquire = AcquireAsync(new FakeConnection(2), page: 1);
+        TaskCompletionSource export = await Device.ExportCalled.ArrivalAsync();
+
+        Task<EndResult> revoke = Table.RevokeAsync(_ => true);
+        Time.Advance(LeaseTable.BeingMadeLimit);
+
+        EndResult result = await revoke.WaitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal([lease.Lease.Id], result.Ended);
+        Assert.Equal([2UL], result.Unconfirmed.Select(id => id.Value));
+        export.SetResult();
+        Assert.Equal(LeaseRefusal.Revoked, (await Assert.ThrowsAsync<LeaseRefusedException>(() => acquire)).Refusal);
+        Assert.Empty(List());
+    }
+
+    [Fact]
+    public async Task A_device_that_is_closed_while_it_exports_is_gone_to_the_one_who_asked()
+    {
+        Device.ExportFailures.Enqueue(new ObjectDisposedException("dev0"));
+
+        Assert.Equal(LeaseRefusal.DeviceGone, await RefusalAsync(new FakeConnection(1)));
     }
 
     [Fact]

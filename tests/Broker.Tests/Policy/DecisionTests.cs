@@ -146,6 +146,29 @@ public sealed class DecisionTests
         Assert.True(BrokerPolicy.ViewOf(Peer(0, 0, []), Policy.FindDevice("sim0")!).IsEmpty);
     }
 
+    [Fact]
+    public void A_peer_sees_a_window_as_a_lease_of_it_will_be()
+    {
+        BrokerPolicy policy = PolicyReader.Read(
+            """
+            {
+              "devices": { "x": { "address": "0000:01:00.0", "windows": { "w": { "bar": 0, "offset": 0, "length": "4KiB" } } } },
+              "grants": [
+                { "uid": 1001, "device": "x", "windows": ["w"], "access": "read-only" },
+                { "uid": 1001, "device": "x", "windows": ["w"], "access": "read-write", "memory": "write-combining", "exclusive": false },
+                { "uid": 1001, "device": "x", "windows": ["w"], "access": "read-write", "p2p": true },
+              ],
+            }
+            """u8,
+            "policy.json");
+
+        Grant seen = Assert.Single(BrokerPolicy.ViewOf(Peer(1001, 100, []), policy.FindDevice("x")!).Windows).Grant;
+        Granted granted = Assert.IsType<Granted>(policy.Decide(Peer(1001, 100, []), new WindowTarget("x", "w"), seen.Access, p2p: false));
+
+        Assert.Equal((granted.Grant.Memory, granted.Grant.Exclusive), (seen.Memory, seen.Exclusive));
+        Assert.True(seen.P2P);
+    }
+
     private static PeerCredentials Peer(uint uid, uint gid, uint[] groups) => new(uid, gid, [.. groups], 1);
 
     private static string Outcome(Decision decision) => decision switch

@@ -48,6 +48,15 @@ public sealed class VfioBarDeviceTests : IDisposable
     }
 
     [Fact]
+    public async Task An_export_that_VFIO_refuses_does_not_mean_that_the_device_is_gone()
+    {
+        await using VfioBarDevice device = NewDevice();
+        _function.BeforeExport = () => throw new UnixException("VFIO_DEVICE_FEATURE", Errno.NoDevice);
+
+        await Assert.ThrowsAsync<UnixException>(() => device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite));
+    }
+
+    [Fact]
     public async Task A_write_combining_lease_is_what_the_module_says_it_is()
     {
         await using VfioBarDevice device = NewDevice();
@@ -124,6 +133,20 @@ public sealed class VfioBarDeviceTests : IDisposable
 
         Assert.Equal([First], _session.Revoked);
         Assert.True(Assert.Single(_session.Descriptors).IsClosed);
+    }
+
+    [Fact]
+    public async Task A_lease_that_is_not_kept_and_can_not_be_revoked_is_revoked_when_the_function_is_closed()
+    {
+        VfioBarDevice device = NewDevice();
+        _session.MemoryType = 2;
+        _session.RevokeFailure = new UnixException("BAR_LEASE_REVOKE", Errno.TimedOut);
+        await Assert.ThrowsAsync<InvalidOperationException>(() => device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite));
+        _session.RevokeFailure = null;
+
+        await device.DisposeAsync();
+
+        Assert.Equal([First], _session.Revoked);
     }
 
     [Theory]
@@ -269,6 +292,17 @@ public sealed class VfioBarDeviceTests : IDisposable
     }
 
     [Fact]
+    public async Task Once_the_function_is_closed_whatever_is_revoked_has_ended()
+    {
+        VfioBarDevice device = NewDevice();
+        await device.DisposeAsync();
+
+        await device.RevokeAsync([First]);
+
+        Assert.True(device.GivenBack.IsCompletedSuccessfully);
+    }
+
+    [Fact]
     public void A_function_that_can_not_be_described_is_no_device()
     {
         _function.ReadFailure = new InvalidDataException("the list of capabilities is a loop");
@@ -301,6 +335,8 @@ public sealed class VfioBarDeviceTests : IDisposable
         public bool CanReset { get; set; } = true;
 
         public bool CanSleep { get; set; } = true;
+
+        public bool SleepsWithoutReset { get; set; } = true;
 
         /// <summary>Every call that changes its state, in order.</summary>
         public List<string> Calls { get; } = [];

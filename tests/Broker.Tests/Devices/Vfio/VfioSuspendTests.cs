@@ -175,12 +175,12 @@ public sealed class VfioSuspendTests : IAsyncDisposable
     [InlineData("reset")]
     public async Task What_fails_leaves_the_device_serving(string call)
     {
-        _function.BeforeCall = _ => throw new UnixException(call, Errno.Again);
+        _function.BeforeCall = made => _ = made == call ? throw new UnixException(call, Errno.Again) : made;
 
         await Assert.ThrowsAsync<UnixException>(() => call == "reset" ? _device.ResetAsync() : _device.SuspendAsync(SuspendReason.MemoryOff));
 
         Assert.Equal(DeviceState.Serving, _device.Condition.State);
-        Assert.False(_changes[^1].WasReset);
+        Assert.Equal(call == "reset", _changes[^1].WasReset);
         (await ExportAsync()).Descriptor.Dispose();
     }
 
@@ -196,6 +196,66 @@ public sealed class VfioSuspendTests : IAsyncDisposable
         await _device.ResumeAsync();
 
         Assert.Equal(DeviceState.Serving, _device.Condition.State);
+    }
+
+    [Theory]
+    [InlineData(SuspendReason.MemoryOff, "memory on")]
+    [InlineData(SuspendReason.LowPower, "wake")]
+    public async Task A_suspension_that_fails_and_can_not_be_undone_stands_until_a_resumption_succeeds(SuspendReason reason, string undo)
+    {
+        _function.BeforeCall = call => throw new UnixException(call, Errno.Again);
+        await Assert.ThrowsAsync<UnixException>(() => _device.SuspendAsync(reason));
+        Assert.Equal(reason, _device.Condition.Suspended);
+
+        _function.BeforeCall = _ => { };
+        await _device.ResumeAsync();
+
+        Assert.Equal([undo], _function.Calls);
+        Assert.Equal(DeviceState.Serving, _device.Condition.State);
+    }
+
+    [Theory]
+    [InlineData(SuspendReason.MemoryOff, "memory off", "memory on")]
+    [InlineData(SuspendReason.LowPower, "sleep", "wake")]
+    public async Task A_suspension_that_fails_is_undone(SuspendReason reason, string failing, string undo)
+    {
+        _function.BeforeCall = call => _ = call == failing ? throw new UnixException(call, Errno.Again) : call;
+
+        await Assert.ThrowsAsync<UnixException>(() => _device.SuspendAsync(reason));
+
+        Assert.Equal([undo], _function.Calls);
+        Assert.Equal(DeviceState.Serving, _device.Condition.State);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Waking_up_is_told_as_a_reset_unless_the_function_sleeps_without_one(bool withoutReset)
+    {
+        _function.SleepsWithoutReset = withoutReset;
+
+        await _device.SuspendAsync(SuspendReason.LowPower);
+        await _device.ResumeAsync();
+
+        Assert.Equal(!withoutReset, _changes[^1].WasReset);
+    }
+
+    [Theory]
+    [InlineData("reset")]
+    [InlineData("memory on")]
+    public async Task A_reset_that_fails_with_memory_off_is_told_once_by_the_resumption_after_it(string failing)
+    {
+        await _device.SuspendAsync(SuspendReason.MemoryOff);
+        _function.BeforeCall = call => _ = call == failing ? throw new UnixException(call, Errno.Again) : call;
+        await Assert.ThrowsAsync<UnixException>(_device.ResetAsync);
+        _function.BeforeCall = _ => { };
+
+        await _device.ResumeAsync();
+        Assert.True(_changes[^1].WasReset);
+
+        await _device.SuspendAsync(SuspendReason.MemoryOff);
+        await _device.ResumeAsync();
+        Assert.False(_changes[^1].WasReset);
     }
 
     [Fact]
