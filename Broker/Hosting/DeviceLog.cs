@@ -17,4 +17,7 @@ internal static partial class DeviceLog
 
     [LoggerMessage(1305, LogLevel.Warning, "Stopping: the kernel does not return from opening or closing a device", EventName = "StillOpening")]
     public static partial void StillOpening(ILogger logger);
+
+    [LoggerMessage(1306, LogLevel.Error, "Device '{Device}' could not be taken back, for a reason that nobody thought of; it is tried again at the next sign", EventName = "TakingBackFailed")]
+    public static partial void TakingBackFailed(ILogger logger, string device, Exception exception);
 }

@@ -196,6 +196,13 @@ internal sealed class DeviceSupervisor : IAsyncDisposable
             DeviceLog.Misfit(_logger, definition.Name, exception.Message);
             _served.SetNote(definition.Name, $"It returned, but does not fit the policy: {exception.Message}");
         }
+#pragma warning disable CA1031 // A device is taken to pieces while it is looked at; whatever that comes to, the next sign may find it whole.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            DeviceLog.TakingBackFailed(_logger, definition.Name, exception);
+            _served.SetNote(definition.Name, exception.Message);
+        }
 
         return null;
     }

@@ -135,6 +135,20 @@ public sealed class DeviceOpenerTests
     }
 
     [Fact]
+    public async Task What_sysfs_does_not_let_read_is_a_device_that_can_not_be_had()
+    {
+        using FakeMachine machine = new();
+        machine.Remove("sys/kernel/iommu_groups/7/devices");
+        File.CreateSymbolicLink(machine.PathOf("sys/kernel/iommu_groups/7/devices"), "devices");
+        await using DeviceOpener opener = new(NullLoggerFactory.Instance, TimeProvider.System, machine.Root);
+
+        StartException exception = await Assert.ThrowsAsync<StartException>(
+            () => opener.OpenAsync(Read("""{ "devices": { "nvme0": { "address": "0000:01:00.0" } } }"""), "policy.json"));
+
+        Assert.Contains("what the kernel tells of 0000:01:00.0 can't be read", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Each_range_of_a_window_must_fit_the_device()
     {
         PolicyException exception = Assert.Throws<PolicyException>(() => Check("""

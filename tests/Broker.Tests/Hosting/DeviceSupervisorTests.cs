@@ -39,6 +39,9 @@ public sealed class DeviceSupervisorTests : IAsyncLifetime
         _supervisor.Start();
     }
 
+    /// <summary>How long a test that fails waits for what never comes.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     public ValueTask InitializeAsync() => ValueTask.CompletedTask;
@@ -110,6 +113,20 @@ public sealed class DeviceSupervisorTests : IAsyncLifetime
         await HealthIsAsync(ServingStatus.Serving, () => _openings.Writer.WriteAsync(() => next, Token).AsTask());
 
         Assert.Null(_served.NoteOf("dev0"));
+    }
+
+    [Fact]
+    public async Task A_failure_that_nobody_thought_of_does_not_end_the_looking_after()
+    {
+        _device.GoAway();
+        await _device.GivenBack.WaitAsync(Token);
+        await OfferAsync(() => throw new InvalidOperationException("the function vanished"));
+
+        await using FakeBarDevice next = new();
+        _supervisor.LookAgain();
+        await _opened.Reader.ReadAsync(Token).AsTask().WaitAsync(Patience, Token);
+        Assert.Equal("the function vanished", _served.NoteOf("dev0"));
+        await HealthIsAsync(ServingStatus.Serving, () => _openings.Writer.WriteAsync(() => next, Token).AsTask());
     }
 
     [Fact]
