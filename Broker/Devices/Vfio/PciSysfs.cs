@@ -18,6 +18,9 @@ internal sealed partial class PciSysfs(string root = "/")
     /// <summary>The name of the function's driver; null when it has none.</summary>
     public string? DriverOf(PciAddress address) => LinkTargetName(Path.Combine(FunctionPath(address), "driver"));
 
+    /// <summary>VFIO has the function.</summary>
+    public bool IsBound(PciAddress address) => DriverOf(address) == VfioPci;
+
     /// <summary>The number of the function's IOMMU group; null when it has none.</summary>
     public int? IommuGroupOf(PciAddress address)
         => int.TryParse(LinkTargetName(Path.Combine(FunctionPath(address), "iommu_group")), NumberStyles.None, CultureInfo.InvariantCulture, out int group)

@@ -87,7 +87,7 @@ public sealed class VfioDeviceOpener : IDisposable
         {
             if (_sysfs.FindObstacle(address) is { } obstacle)
             {
-                throw new DeviceOpenException($"Device '{name}': {obstacle}");
+                throw new DeviceOpenException($"Device '{name}': {obstacle}") { IsAbsent = !_sysfs.IsBound(address) };
             }
 
             lock (_lock)
