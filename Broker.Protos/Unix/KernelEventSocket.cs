@@ -3,10 +3,21 @@ using System.Runtime.InteropServices;
 
 namespace BarBroker.Unix;
 
-/// <summary>
-/// What the kernel tells of devices that come and go, as udev hears it (netlink(7), NETLINK_KOBJECT_UEVENT). Takes no privilege.
-/// </summary>
-internal sealed class KernelEventSocket : IDisposable
+/// <summary>What the kernel tells of devices that come and go.</summary>
+internal interface IKernelEvents : IDisposable
+{
+    /// <summary>Becomes readable with each event; stays owned by this object.</summary>
+    OwnedDescriptor Descriptor { get; }
+
+    /// <summary>Takes the next event that waits.</summary>
+    /// <param name="buffer">Where to put it: 8 KiB hold any.</param>
+    /// <returns>Its length; 0 for one that did not come from the kernel, and is not to be believed; null when none waits.</returns>
+    /// <exception cref="UnixException">ENOBUFS: there were more than could be kept, and some are lost.</exception>
+    int? Receive(Span<byte> buffer);
+}
+
+/// <summary>These events, as udev hears them (netlink(7), NETLINK_KOBJECT_UEVENT). Takes no privilege.</summary>
+internal sealed class KernelEventSocket : IKernelEvents
 {
     private const int AddressFamily = 16;
     private const int Datagram = 2;
@@ -29,13 +40,10 @@ internal sealed class KernelEventSocket : IDisposable
         }
     }
 
-    /// <summary>Becomes readable with each event; stays owned by this object.</summary>
+    /// <inheritdoc/>
     public OwnedDescriptor Descriptor { get; }
 
-    /// <summary>Takes the next event that waits.</summary>
-    /// <param name="buffer">Where to put it: 8 KiB hold any.</param>
-    /// <returns>Its length; 0 for one that did not come from the kernel, and is not to be believed; null when none waits.</returns>
-    /// <exception cref="UnixException">ENOBUFS: there were more than the socket holds, and some are lost.</exception>
+    /// <inheritdoc/>
     public unsafe int? Receive(Span<byte> buffer)
     {
         fixed (byte* start = buffer)

@@ -17,4 +17,10 @@ internal static partial class DeviceLog
 
     [LoggerMessage(1305, LogLevel.Warning, "Stopping: the kernel does not return from opening or closing a device", EventName = "StillOpening")]
     public static partial void StillOpening(ILogger logger);
+
+    [LoggerMessage(1306, LogLevel.Error, "Device '{Device}' could not be taken back, for a reason that nobody thought of; it is tried again in a while", EventName = "TakingBackFailed")]
+    public static partial void TakingBackFailed(ILogger logger, string device, Exception exception);
+
+    [LoggerMessage(1307, LogLevel.Warning, "Device '{Device}' is there, but can't be taken back yet; it is tried again in a while, and at every sign: {Error}", EventName = "DeviceNotHad")]
+    public static partial void NotHad(ILogger logger, string device, string error);
 }

@@ -185,7 +185,7 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
                 }
                 catch (DeviceOpenException exception)
                 {
-                    throw new StartException($"{file}:{pci.At.Line}:{pci.At.Column}: {pci.KeyPath}: {exception.Message}", exception);
+                    throw new StartException($"{file}:{pci.At.Line}:{pci.At.Column}: {pci.KeyPath}: {exception.Message}", exception) { IsAbsent = exception.IsAbsent };
                 }
 
             default:

@@ -29,6 +29,12 @@ internal sealed class DeviceSupervisor : IAsyncDisposable
     /// </summary>
     internal static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(60);
 
+    /// <summary>
+    /// For devices that are there but can't be opened, as they are in use or memory or descriptors are short: nobody tells when that is
+    /// over. Runs only while it is so.
+    /// </summary>
+    internal static readonly TimeSpan ReopenInterval = TimeSpan.FromSeconds(60);
+
     private readonly ServedDevices _served;
     private readonly LeaseTable _leases;
     private readonly HealthStatus _health;
@@ -160,11 +166,12 @@ internal sealed class DeviceSupervisor : IAsyncDisposable
 
     private async Task<IControlledDevice> TakeBackAsync(DeviceDefinition definition)
     {
-        ChannelReader<bool> arrivals = _arrivals[definition.Name].Reader;
+        Channel<bool> arrivals = _arrivals[definition.Name];
+        await using ITimer again = _time.CreateTimer(_ => arrivals.Writer.TryWrite(true), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         while (true)
         {
-            await arrivals.ReadAsync(_stop.Token);
-            if (await TryOpenAsync(definition) is { } device)
+            await arrivals.Reader.ReadAsync(_stop.Token);
+            if (await TryOpenAsync(definition, again) is { } device)
             {
                 // First the table: whoever finds the device can lease it.
                 _leases.Attach(device);
@@ -179,22 +186,46 @@ internal sealed class DeviceSupervisor : IAsyncDisposable
         }
     }
 
-    private async Task<IBarDevice?> TryOpenAsync(DeviceDefinition definition)
+    /// <param name="definition">The device.</param>
+    /// <param name="again">Is started when it should be tried again without a sign.</param>
+    private async Task<IBarDevice?> TryOpenAsync(DeviceDefinition definition, ITimer again)
     {
         try
         {
             return await _reopen(definition);
         }
+        catch (StartException exception) when (exception.IsAbsent)
+        {
+            // There will be another event.
+            DeviceLog.NotYet(_logger, definition.Name, exception.Message);
+            _served.SetNote(definition.Name, exception.Message);
+        }
         catch (StartException exception)
         {
-            // Not there yet, not bound yet, or udev has not given its node to the broker's group yet: there will be another event.
-            DeviceLog.NotYet(_logger, definition.Name, exception.Message);
+            again.Change(ReopenInterval, Timeout.InfiniteTimeSpan);
+            if (_served.NoteOf(definition.Name) == exception.Message)
+            {
+                DeviceLog.NotYet(_logger, definition.Name, exception.Message);
+            }
+            else
+            {
+                DeviceLog.NotHad(_logger, definition.Name, exception.Message);
+            }
+
             _served.SetNote(definition.Name, exception.Message);
         }
         catch (PolicyException exception)
         {
             DeviceLog.Misfit(_logger, definition.Name, exception.Message);
             _served.SetNote(definition.Name, $"It returned, but does not fit the policy: {exception.Message}");
+        }
+#pragma warning disable CA1031 // A device is taken to pieces while it is looked at; whatever that comes to, the next time may find it whole.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            again.Change(ReopenInterval, Timeout.InfiniteTimeSpan);
+            DeviceLog.TakingBackFailed(_logger, definition.Name, exception);
+            _served.SetNote(definition.Name, exception.Message);
         }
 
         return null;

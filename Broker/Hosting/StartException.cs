@@ -5,4 +5,7 @@ internal sealed class StartException(string message, Exception? innerException =
 {
     /// <summary>How the command ends.</summary>
     public int ExitCode { get; init; } = ExitCodes.Failure;
+
+    /// <summary>A device is not there, or not bound to vfio-pci: the kernel tells when that changes, which it does of no other cause.</summary>
+    public bool IsAbsent { get; init; }
 }

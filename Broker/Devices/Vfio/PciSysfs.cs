@@ -18,6 +18,9 @@ internal sealed partial class PciSysfs(string root = "/")
     /// <summary>The name of the function's driver; null when it has none.</summary>
     public string? DriverOf(PciAddress address) => LinkTargetName(Path.Combine(FunctionPath(address), "driver"));
 
+    /// <summary>VFIO has the function.</summary>
+    public bool IsBound(PciAddress address) => DriverOf(address) == VfioPci;
+
     /// <summary>The number of the function's IOMMU group; null when it has none.</summary>
     public int? IommuGroupOf(PciAddress address)
         => int.TryParse(LinkTargetName(Path.Combine(FunctionPath(address), "iommu_group")), NumberStyles.None, CultureInfo.InvariantCulture, out int group)
@@ -29,12 +32,7 @@ internal sealed partial class PciSysfs(string root = "/")
     /// or only one without an IOMMU.
     /// </summary>
     public string? VfioDeviceOf(PciAddress address)
-    {
-        string path = Path.Combine(FunctionPath(address), "vfio-dev");
-        return Directory.Exists(path)
-            ? Directory.EnumerateFileSystemEntries(path).Select(Path.GetFileName).FirstOrDefault(name => VfioDeviceName().IsMatch(name!))
-            : null;
-    }
+        => EntriesOf(Path.Combine(FunctionPath(address), "vfio-dev")).FirstOrDefault(name => VfioDeviceName().IsMatch(name));
 
     /// <summary>The number of that device's node, <c>major:minor</c>; null when there is none any more.</summary>
     public string? VfioDeviceNumberOf(PciAddress address)
@@ -51,22 +49,16 @@ internal sealed partial class PciSysfs(string root = "/")
 
     /// <summary>All IOMMU groups.</summary>
     public ImmutableArray<int> IommuGroups()
-    {
-        string path = Path.Combine(root, "sys/kernel/iommu_groups");
-        return Directory.Exists(path)
-            ? [.. Directory.EnumerateDirectories(path).Select(Path.GetFileName).Select(name => int.Parse(name!, CultureInfo.InvariantCulture)).Order()]
-            : [];
-    }
+        => [.. EntriesOf(Path.Combine(root, "sys/kernel/iommu_groups")).Select(name => int.Parse(name, CultureInfo.InvariantCulture)).Order()];
 
     /// <summary>The PCI functions of a group.</summary>
     public ImmutableArray<PciAddress> GroupMembers(int group)
     {
         string path = Path.Combine(root, string.Create(CultureInfo.InvariantCulture, $"sys/kernel/iommu_groups/{group}/devices"));
         ImmutableArray<PciAddress>.Builder members = ImmutableArray.CreateBuilder<PciAddress>();
-        string[] entries = Directory.Exists(path) ? Directory.GetFileSystemEntries(path) : [];
-        foreach (string entry in entries.Order(StringComparer.Ordinal))
+        foreach (string entry in EntriesOf(path).Order(StringComparer.Ordinal))
         {
-            if (PciAddress.TryParse(Path.GetFileName(entry), out PciAddress member))
+            if (PciAddress.TryParse(entry, out PciAddress member))
             {
                 members.Add(member);
             }
@@ -116,6 +108,19 @@ internal sealed partial class PciSysfs(string root = "/")
         return busy.Count == 0
             ? null
             : $"{address} shares IOMMU group {group} with functions that the host uses: {string.Join(", ", busy)}. They can't be told apart by the IOMMU, so unbind them or bind them to vfio-pci too.";
+    }
+
+    /// <summary>The names in a directory; none when it is not there, or goes away while it is read.</summary>
+    private static string[] EntriesOf(string directory)
+    {
+        try
+        {
+            return [.. Directory.EnumerateFileSystemEntries(directory).Select(path => Path.GetFileName(path))];
+        }
+        catch (DirectoryNotFoundException)
+        {
+            return [];
+        }
     }
 
     private static string? LinkTargetName(string link)

@@ -12,35 +12,47 @@ internal sealed class VfioArrivals : IDescriptorObserver, IThreadPoolWorkItem, I
 
     private readonly byte[] _buffer = new byte[KernelEvent.MaxLength];
     private readonly ILogger _logger;
-    private readonly KernelEventSocket? _events;
+    private readonly IKernelEvents? _events;
     private readonly DescriptorWatcher.Registration? _registration;
-    private readonly FileSystemWatcher? _nodes;
+    private readonly IDisposable? _nodes;
+    private bool _failing;
 
     /// <param name="logger">Where it says what it can't hear.</param>
     /// <param name="nodeDirectory">Where VFIO's nodes appear.</param>
     public VfioArrivals(ILogger logger, string nodeDirectory = NodeDirectory)
+        : this(logger, () => new KernelEventSocket(), changed => WatchNodes(nodeDirectory, changed))
+    {
+    }
+
+    /// <param name="logger">Where it says what it can't hear.</param>
+    /// <param name="openEvents">Where the kernel is heard.</param>
+    /// <param name="watchNodes">Has its argument called when a node changes, until the result is disposed; null when there are none.</param>
+    internal VfioArrivals(ILogger logger, Func<IKernelEvents> openEvents, Func<Action, IDisposable?> watchNodes)
     {
         _logger = logger;
         try
         {
-            _events = new KernelEventSocket();
-            _registration = DescriptorWatcher.Shared.Watch(_events.Descriptor, DescriptorEvents.Readable | DescriptorEvents.Once, this);
+            // Not armed before the registration is known here, where the first event asks for it.
+            _events = openEvents();
+            _registration = DescriptorWatcher.Shared.Watch(_events.Descriptor, DescriptorEvents.Once, this);
+            _registration.Arm(DescriptorEvents.Readable | DescriptorEvents.Once);
         }
         catch (UnixException exception)
         {
+            _registration?.Dispose();
+            _registration = null;
             _events?.Dispose();
             _events = null;
             logger.NoKernelEvents(exception);
         }
 
-        if (Directory.Exists(nodeDirectory))
+        try
         {
-            // Attributes are owner and mode, too (IN_ATTRIB).
-            _nodes = new FileSystemWatcher(nodeDirectory) { IncludeSubdirectories = true, NotifyFilter = NotifyFilters.FileName | NotifyFilters.Attributes };
-            _nodes.Created += (_, _) => Changed?.Invoke();
-            _nodes.Changed += (_, _) => Changed?.Invoke();
-            _nodes.Error += (_, _) => Changed?.Invoke();
-            _nodes.EnableRaisingEvents = true;
+            _nodes = watchNodes(() => Changed?.Invoke());
+        }
+        catch (IOException exception)
+        {
+            logger.NoNodeEvents(exception);
         }
     }
 
@@ -58,11 +70,16 @@ internal sealed class VfioArrivals : IDescriptorObserver, IThreadPoolWorkItem, I
                 Changed?.Invoke();
             }
 
-            _registration!.Arm(DescriptorEvents.Readable | DescriptorEvents.Once);
+            _registration?.Arm(DescriptorEvents.Readable | DescriptorEvents.Once);
         }
-        catch (Exception exception) when (exception is ObjectDisposedException or UnixException)
+        catch (ObjectDisposedException)
         {
-            // Disposed meanwhile: nobody listens any more.
+            // Nobody listens any more.
+        }
+        catch (UnixException exception)
+        {
+            // Arming fails for a registration that was disposed meanwhile, and for nothing else.
+            _logger.KernelEventsEnded(exception);
         }
     }
 
@@ -73,6 +90,30 @@ internal sealed class VfioArrivals : IDescriptorObserver, IThreadPoolWorkItem, I
         _events?.Dispose();
     }
 
+    private static FileSystemWatcher? WatchNodes(string directory, Action changed)
+    {
+        if (!Directory.Exists(directory))
+        {
+            return null;
+        }
+
+        // Attributes are owner and mode, too (IN_ATTRIB).
+        FileSystemWatcher nodes = new(directory) { IncludeSubdirectories = true, NotifyFilter = NotifyFilters.FileName | NotifyFilters.Attributes };
+        try
+        {
+            nodes.Created += (_, _) => changed();
+            nodes.Changed += (_, _) => changed();
+            nodes.Error += (_, _) => changed();
+            nodes.EnableRaisingEvents = true;
+            return nodes;
+        }
+        catch
+        {
+            nodes.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>Takes what waits. True when some of it is about VFIO, or may have been.</summary>
     private bool ReadAll()
     {
@@ -81,7 +122,9 @@ internal sealed class VfioArrivals : IDescriptorObserver, IThreadPoolWorkItem, I
         {
             try
             {
-                if (_events!.Receive(_buffer) is not { } length)
+                int? received = _events!.Receive(_buffer);
+                _failing = false;
+                if (received is not { } length)
                 {
                     return concernsUs;
                 }
@@ -92,6 +135,17 @@ internal sealed class VfioArrivals : IDescriptorObserver, IThreadPoolWorkItem, I
             {
                 _logger.KernelEventsLost();
                 concernsUs = true;
+            }
+            catch (UnixException exception)
+            {
+                // Said once, since it may go on: the socket stays readable, so that this is tried again at once.
+                if (!_failing)
+                {
+                    _logger.KernelEventsFailed(exception);
+                }
+
+                _failing = true;
+                return true;
             }
         }
     }

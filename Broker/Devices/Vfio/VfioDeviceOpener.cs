@@ -75,7 +75,7 @@ public sealed class VfioDeviceOpener : IDisposable
             using VfioFunction function = _routes.Open(address).Function;
             return function.CanExportDmaBuf;
         }
-        catch (Exception exception) when (exception is DeviceOpenException or UnixException)
+        catch (Exception exception) when (exception is DeviceOpenException or IOException)
         {
             return false;
         }
@@ -87,7 +87,7 @@ public sealed class VfioDeviceOpener : IDisposable
         {
             if (_sysfs.FindObstacle(address) is { } obstacle)
             {
-                throw new DeviceOpenException($"Device '{name}': {obstacle}");
+                throw new DeviceOpenException($"Device '{name}': {obstacle}") { IsAbsent = !_sysfs.IsBound(address) };
             }
 
             lock (_lock)
@@ -103,6 +103,10 @@ public sealed class VfioDeviceOpener : IDisposable
         catch (UnixException exception)
         {
             throw new DeviceOpenException($"Device '{name}': VFIO does not hand {address} out ({exception.Message}). The kernel's log may say why.", exception);
+        }
+        catch (IOException exception)
+        {
+            throw new DeviceOpenException($"Device '{name}': what the kernel tells of {address} can't be read ({exception.Message}).", exception);
         }
         catch (InvalidDataException exception)
         {

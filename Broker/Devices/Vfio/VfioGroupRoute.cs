@@ -7,12 +7,20 @@ namespace BarBroker.Devices.Vfio;
 /// <param name="root">Where the file system begins; another than <c>/</c> in tests.</param>
 internal sealed class VfioGroupRoute(PciSysfs sysfs, string root = "/") : IVfioRoute
 {
+    private const string NoGroup = "it is in no IOMMU group any more, so it is being unplugged or unbound";
+
     private readonly Lock _lock = new();
     private VfioContainer? _container;
 
     /// <inheritdoc/>
     public RouteObstacle? FindObstacle(PciAddress address)
     {
+        if (sysfs.IommuGroupOf(address) is null)
+        {
+            // Without a number the path would be that of the directory, which is there.
+            return new RouteObstacle(NoGroup, OfKernel: false);
+        }
+
         string container = VfioContainer.NodePath;
         string group = GroupNode(address);
         return (Exists(container), Exists(group)) switch
@@ -39,12 +47,13 @@ internal sealed class VfioGroupRoute(PciSysfs sysfs, string root = "/") : IVfioR
     /// <inheritdoc/>
     public VfioFunction OpenFunction(PciAddress address)
     {
+        int group = sysfs.IommuGroupOf(address) ?? throw new DeviceOpenException($"{address} can't be opened: {NoGroup}.");
         lock (_lock)
         {
             _container ??= new VfioContainer();
         }
 
-        return _container.OpenFunction(address, sysfs.IommuGroupOf(address)!.Value);
+        return _container.OpenFunction(address, group);
     }
 
     /// <inheritdoc/>

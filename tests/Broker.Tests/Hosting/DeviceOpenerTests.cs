@@ -117,10 +117,10 @@ public sealed class DeviceOpenerTests
     }
 
     [Theory]
-    [InlineData("sys/bus/pci/devices/0000:01:00.0/driver", "has no driver: modprobe vfio-pci")]
-    [InlineData("sys/bus/pci/devices/0000:01:00.0/iommu_group", "turn the IOMMU on, in the firmware (VT-d, AMD-Vi) and on the kernel's command line (intel_iommu=on for Intel)")]
-    [InlineData("dev/bar_lease", "load the kernel module that makes it (modprobe bar_lease)")]
-    public async Task What_is_missing_stops_the_start_with_its_cure(string path, string cure)
+    [InlineData("sys/bus/pci/devices/0000:01:00.0/driver", "has no driver: modprobe vfio-pci", true)]
+    [InlineData("sys/bus/pci/devices/0000:01:00.0/iommu_group", "turn the IOMMU on, in the firmware (VT-d, AMD-Vi) and on the kernel's command line (intel_iommu=on for Intel)", false)]
+    [InlineData("dev/bar_lease", "load the kernel module that makes it (modprobe bar_lease)", false)]
+    public async Task What_is_missing_stops_the_start_with_its_cure(string path, string cure, bool isAbsent)
     {
         using FakeMachine machine = new();
         machine.Remove(path);
@@ -129,9 +129,23 @@ public sealed class DeviceOpenerTests
         StartException exception = await Assert.ThrowsAsync<StartException>(
             () => opener.OpenAsync(Read("""{ "devices": { "nvme0": { "address": "0000:01:00.0" } } }"""), "policy.json"));
 
-        Assert.Equal(ExitCodes.Failure, exception.ExitCode);
+        Assert.Equal((ExitCodes.Failure, isAbsent), (exception.ExitCode, exception.IsAbsent));
         Assert.StartsWith("policy.json:1:", exception.Message, StringComparison.Ordinal);
         Assert.Contains(cure, exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_sysfs_does_not_let_read_is_a_device_that_can_not_be_had()
+    {
+        using FakeMachine machine = new();
+        machine.Remove("sys/kernel/iommu_groups/7/devices");
+        File.CreateSymbolicLink(machine.PathOf("sys/kernel/iommu_groups/7/devices"), "devices");
+        await using DeviceOpener opener = new(NullLoggerFactory.Instance, TimeProvider.System, machine.Root);
+
+        StartException exception = await Assert.ThrowsAsync<StartException>(
+            () => opener.OpenAsync(Read("""{ "devices": { "nvme0": { "address": "0000:01:00.0" } } }"""), "policy.json"));
+
+        Assert.Contains("what the kernel tells of 0000:01:00.0 can't be read", exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]

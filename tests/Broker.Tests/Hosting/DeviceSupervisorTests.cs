@@ -5,7 +5,9 @@ using BarBroker.Leases;
 using BarBroker.Policy;
 using BarBroker.Rpc;
 using BarBroker.Rpc.Services;
+using BarBroker.Tests.Grpc;
 using BarBroker.Tests.Leases;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using Xunit;
@@ -21,6 +23,7 @@ public sealed class DeviceSupervisorTests : IAsyncLifetime
     private readonly FakeTimeProvider _time = new();
     private readonly FakeConnection _holder = new(1);
     private readonly HealthStatus _health = new();
+    private readonly TestLog _log = new();
     private readonly ServedDevices _served;
     private readonly LeaseTable _table;
     private readonly DeviceSupervisor _supervisor;
@@ -35,9 +38,12 @@ public sealed class DeviceSupervisorTests : IAsyncLifetime
             """{ "devices": { "dev0": { "address": "0000:01:00.0" }, "dev1": { "address": "0000:02:00.0" } } }"""u8, "policy.json");
         _served = new ServedDevices(policy, [_device, _neighbour]);
         _table = new LeaseTable([_device, _neighbour], new LeaseLimits(), _time, NullLogger<LeaseTable>.Instance);
-        _supervisor = new DeviceSupervisor(_served, _table, _health, ReopenAsync, _time, NullLogger<DeviceSupervisor>.Instance);
+        _supervisor = new DeviceSupervisor(_served, _table, _health, ReopenAsync, _time, new Logger<DeviceSupervisor>(_log));
         _supervisor.Start();
     }
+
+    /// <summary>How long a test that fails waits for what never comes.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
@@ -48,6 +54,7 @@ public sealed class DeviceSupervisorTests : IAsyncLifetime
         await _supervisor.DisposeAsync();
         await _device.DisposeAsync();
         await _neighbour.DisposeAsync();
+        _log.Dispose();
     }
 
     [Fact]
@@ -110,6 +117,53 @@ public sealed class DeviceSupervisorTests : IAsyncLifetime
         await HealthIsAsync(ServingStatus.Serving, () => _openings.Writer.WriteAsync(() => next, Token).AsTask());
 
         Assert.Null(_served.NoteOf("dev0"));
+    }
+
+    [Fact]
+    public async Task A_failure_that_nobody_thought_of_does_not_end_the_looking_after()
+    {
+        _device.GoAway();
+        await _device.GivenBack.WaitAsync(Token);
+        await OfferAsync(() => throw new InvalidOperationException("the function vanished"));
+
+        await using FakeBarDevice next = new();
+        _supervisor.LookAgain();
+        await _opened.Reader.ReadAsync(Token).AsTask().WaitAsync(Patience, Token);
+        Assert.Equal("the function vanished", _served.NoteOf("dev0"));
+        await HealthIsAsync(ServingStatus.Serving, () => _openings.Writer.WriteAsync(() => next, Token).AsTask());
+    }
+
+    [Fact]
+    public async Task What_is_in_use_is_warned_of_once_and_tried_again_after_a_while_without_a_sign()
+    {
+        _device.GoAway();
+        await _device.GivenBack.WaitAsync(Token);
+        await OfferAsync(() => throw new StartException("another process has it"));
+        _supervisor.LookAgain();
+        await _opened.Reader.ReadAsync(Token);
+
+        // The first failure is dealt with. The time runs out during the second opening, so that there is a third.
+        _time.Advance(DeviceSupervisor.ReopenInterval);
+        _openings.Writer.TryWrite(() => throw new StartException("another process has it"));
+        await _opened.Reader.ReadAsync(Token).AsTask().WaitAsync(Patience, Token);
+
+        Assert.Equal([1307], _log.Entries.Select(entry => entry.EventId));
+        await using FakeBarDevice next = new();
+        await HealthIsAsync(ServingStatus.Serving, () => _openings.Writer.WriteAsync(() => next, Token).AsTask());
+    }
+
+    [Fact]
+    public async Task What_is_not_there_is_no_cause_for_a_warning()
+    {
+        _device.GoAway();
+        await _device.GivenBack.WaitAsync(Token);
+        await OfferAsync(() => throw new StartException("there is no such function") { IsAbsent = true });
+        _supervisor.LookAgain();
+        await _opened.Reader.ReadAsync(Token);
+
+        Assert.Equal("there is no such function", _served.NoteOf("dev0"));
+        Assert.Empty(_log.Entries);
+        _openings.Writer.TryWrite(() => throw new StartException("the test is over"));
     }
 
     [Fact]

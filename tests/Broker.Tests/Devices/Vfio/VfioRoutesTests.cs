@@ -132,6 +132,25 @@ public sealed class VfioRoutesTests : IDisposable
     }
 
     [Fact]
+    public void A_function_that_left_its_group_meanwhile_is_told_and_not_opened()
+    {
+        using VfioGroupRoute route = new(_machine.Machine.Pci, _machine.Root);
+        _machine.AddFunction(First, group: null, driver: null);
+
+        Assert.Equal(new RouteObstacle("it is in no IOMMU group any more, so it is being unplugged or unbound", OfKernel: false), route.FindObstacle(First));
+        Assert.Contains("in no IOMMU group any more", Assert.Throws<DeviceOpenException>(() => route.OpenFunction(First)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_is_unplugged_while_it_is_looked_at_has_no_nodes_and_no_siblings()
+    {
+        _machine.Remove("sys");
+
+        Assert.Null(_machine.Machine.Pci.VfioDeviceOf(First));
+        Assert.Empty(_machine.Machine.Pci.GroupMembers(7));
+    }
+
+    [Fact]
     public void What_can_not_be_bound_is_not_open()
     {
         // Ordinary files stand for the nodes: the kernel has no such request for them.
