@@ -39,9 +39,9 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
     public async Task<bool> RunAsync(BrokerPolicy policy, string policyFile, CancellationToken stop)
     {
         await using DeviceOpener opener = new(loggers, time);
-        await opener.CheckKernelAsync(policy);
+        await opener.CheckKernelAsync(policy).WaitAsync(stop);
         uint group = FindGroup(policy.ClientGroup);
-        ImmutableArray<IBarDevice> devices = await opener.OpenAsync(policy, policyFile);
+        ImmutableArray<IBarDevice> devices = await opener.OpenAsync(policy, policyFile, stop);
         ServedDevices served = new(policy, devices);
         LeaseTable leases = new(devices, new LeaseLimits(), time, loggers.CreateLogger<LeaseTable>());
         BrokerService broker = new(served, leases, loggers.CreateLogger<BrokerService>());

@@ -23,4 +23,13 @@ internal static partial class DeviceLog
 
     [LoggerMessage(1307, LogLevel.Warning, "Device '{Device}' is there, but can't be taken back yet; it is tried again in a while, and at every sign: {Error}", EventName = "DeviceNotHad")]
     public static partial void NotHad(ILogger logger, string device, string error);
+
+    [LoggerMessage(1308, LogLevel.Error, "Device '{Device}': the kernel has not returned from opening it for {Seconds} s; its log may say why", EventName = "OpenOverdue")]
+    public static partial void OpenOverdue(ILogger logger, string device, double seconds);
+
+    [LoggerMessage(1309, LogLevel.Warning, "Stopping while device '{Device}' is being opened; this process can't end before the kernel returns from that", EventName = "StoppedWhileOpening")]
+    public static partial void StoppedWhileOpening(ILogger logger, string device);
+
+    [LoggerMessage(1310, LogLevel.Information, "Device '{Device}', which was being opened when the broker was told to stop, was not had in the end", EventName = "LateOpenFailed")]
+    public static partial void LateOpenFailed(ILogger logger, string device, Exception exception);
 }

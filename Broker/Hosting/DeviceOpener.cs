@@ -16,6 +16,9 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
     private readonly List<IBarDevice> _devices = [];
     private VfioDeviceOpener? _vfio;
 
+    /// <summary>Stands in for VFIO in tests.</summary>
+    internal Func<string, PciAddress, Task<IBarDevice>>? OpenFunction { private get; init; }
+
     private VfioDeviceOpener Vfio => _vfio ??= new VfioDeviceOpener(loggers, time, root);
 
     /// <summary>Looks whether the running kernel has what the policy's devices take.</summary>
@@ -41,14 +44,15 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
     /// <summary>Opens every device, and checks that windows and areas fit it.</summary>
     /// <param name="policy">The policy.</param>
     /// <param name="file">Its file, for errors.</param>
+    /// <param name="stop">Gives up: a device that is being opened then is closed once it is open.</param>
     /// <exception cref="StartException">A device can't be had.</exception>
     /// <exception cref="PolicyException">The policy does not fit the devices.</exception>
-    public async Task<ImmutableArray<IBarDevice>> OpenAsync(BrokerPolicy policy, string file)
+    public async Task<ImmutableArray<IBarDevice>> OpenAsync(BrokerPolicy policy, string file, CancellationToken stop = default)
     {
         PolicyErrors errors = new(file);
         foreach (DeviceDefinition definition in policy.Devices)
         {
-            IBarDevice device = await OpenAsync(definition, file);
+            IBarDevice device = await OpenUnlessStoppedAsync(definition, file, stop);
             _devices.Add(device);
             CheckFit(definition, device, errors);
         }
@@ -168,8 +172,39 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
         }
     }
 
+    private async Task<IBarDevice> OpenUnlessStoppedAsync(DeviceDefinition definition, string file, CancellationToken stop)
+    {
+        Task<IBarDevice> opening = OpenAsync(definition, file);
+        try
+        {
+            return await opening.WaitAsync(stop);
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            DeviceLog.StoppedWhileOpening(loggers.CreateLogger<DeviceOpener>(), definition.Name);
+            _ = CloseLateAsync(definition, opening);
+            throw;
+        }
+    }
+
+    private async Task CloseLateAsync(DeviceDefinition definition, Task<IBarDevice> opening)
+    {
+        try
+        {
+            await CloseAsync(await opening);
+        }
+#pragma warning disable CA1031 // Nobody awaits this, and nobody has the device.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            DeviceLog.LateOpenFailed(loggers.CreateLogger<DeviceOpener>(), definition.Name, exception);
+        }
+    }
+
     private async Task<IBarDevice> OpenAsync(DeviceDefinition definition, string file)
     {
+        await using ITimer watchdog = time.CreateTimer(
+            _ => DeviceLog.OpenOverdue(loggers.CreateLogger<DeviceOpener>(), definition.Name, DeviceThread.Overdue.TotalSeconds), null, DeviceThread.Overdue, Timeout.InfiniteTimeSpan);
         switch (definition.Source)
         {
             case SimulatedSource simulated:
@@ -177,7 +212,7 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
             case PciSource pci:
                 try
                 {
-                    return await Vfio.OpenAsync(definition.Name, pci.Address);
+                    return await (OpenFunction ?? Vfio.OpenAsync)(definition.Name, pci.Address);
                 }
                 catch (UnfitKernelException exception)
                 {

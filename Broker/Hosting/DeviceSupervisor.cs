@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Threading.Channels;
 using BarBroker.Devices;
 using BarBroker.Devices.Vfio;
@@ -190,6 +191,9 @@ internal sealed class DeviceSupervisor : IAsyncDisposable
     /// <param name="again">Is started when it should be tried again without a sign.</param>
     private async Task<IBarDevice?> TryOpenAsync(DeviceDefinition definition, ITimer again)
     {
+        string? before = _served.NoteOf(definition.Name);
+        string overdue = string.Create(CultureInfo.InvariantCulture, $"The kernel has not returned from opening it for {DeviceThread.Overdue.TotalSeconds} s: see its log.");
+        await using ITimer watchdog = _time.CreateTimer(_ => _served.SetNote(definition.Name, overdue), null, DeviceThread.Overdue, Timeout.InfiniteTimeSpan);
         try
         {
             return await _reopen(definition);
@@ -203,7 +207,7 @@ internal sealed class DeviceSupervisor : IAsyncDisposable
         catch (StartException exception)
         {
             again.Change(ReopenInterval, Timeout.InfiniteTimeSpan);
-            if (_served.NoteOf(definition.Name) == exception.Message)
+            if (before == exception.Message)
             {
                 DeviceLog.NotYet(_logger, definition.Name, exception.Message);
             }

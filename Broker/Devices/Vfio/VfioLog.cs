@@ -47,9 +47,9 @@ internal static partial class VfioLog
     [LoggerMessage(2015, LogLevel.Warning, "The kernel's device events could not be read, so some may be lost; looking for devices that are gone")]
     public static partial void KernelEventsFailed(this ILogger logger, Exception exception);
 
-    [LoggerMessage(2017, LogLevel.Debug, "The kernel's device events are listened to no more")]
+    [LoggerMessage(2016, LogLevel.Debug, "The kernel's device events are listened to no more")]
     public static partial void KernelEventsEnded(this ILogger logger, Exception exception);
 
-    [LoggerMessage(2016, LogLevel.Warning, "VFIO's nodes can't be watched (sysctl fs.inotify.max_user_instances and max_user_watches are the limits): a device that went away may be noticed late when it returns")]
+    [LoggerMessage(2017, LogLevel.Warning, "VFIO's nodes can't be watched (sysctl fs.inotify.max_user_instances and max_user_watches are the limits): a device that went away may be noticed late when it returns")]
     public static partial void NoNodeEvents(this ILogger logger, Exception exception);
 }

@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+
 namespace BarBroker.Devices.Vfio;
 
 /// <summary>
@@ -6,7 +8,9 @@ namespace BarBroker.Devices.Vfio;
 /// </summary>
 internal sealed class VfioRoutes(PciSysfs sysfs, IVfioRoute iommufd, IVfioRoute group) : IDisposable
 {
-    private readonly Lock _lock = new();
+    private const int NoGroup = -1;
+
+    private readonly ConcurrentDictionary<int, Lock> _locks = new();
 
     public VfioRoutes(PciSysfs sysfs, string root = "/")
         : this(sysfs, new IommufdRoute(sysfs, root), new VfioGroupRoute(sysfs, root))
@@ -19,8 +23,8 @@ internal sealed class VfioRoutes(PciSysfs sysfs, IVfioRoute iommufd, IVfioRoute 
     /// <exception cref="UnixException">The kernel refused the function itself.</exception>
     public (VfioFunction Function, RouteChoice Choice) Open(PciAddress address)
     {
-        // One at a time, so that two functions of a group don't go different ways.
-        lock (_lock)
+        // One of a group at a time, so that two don't go different ways. A reset that hangs holds up its own group only.
+        lock (_locks.GetOrAdd(sysfs.IommuGroupOf(address) ?? NoGroup, _ => new Lock()))
         {
             RouteChoice choice = Choose(address);
             return (choice.Route.OpenFunction(address), choice);

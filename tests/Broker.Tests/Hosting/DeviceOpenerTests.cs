@@ -1,11 +1,13 @@
 using System.Collections.Immutable;
 using BarBroker.Devices;
+using BarBroker.Devices.Vfio;
 using BarBroker.Hosting;
 using BarBroker.Policy;
 using BarBroker.Tests.Grpc;
 using BarBroker.Tests.Hosting.Doctor;
 using BarBroker.Tests.Leases;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Xunit;
 
 namespace BarBroker.Tests.Hosting;
@@ -73,7 +75,7 @@ public sealed class DeviceOpenerTests
         await using DeviceOpener opener = new(NullLoggerFactory.Instance, TimeProvider.System);
         BrokerPolicy policy = Read("""{ "devices": { "sim0": { "simulated": { "bars": { "2": "1MiB" } } } } }""");
 
-        IBarDevice device = Assert.Single(await opener.OpenAsync(policy, "policy.json"));
+        IBarDevice device = Assert.Single(await opener.OpenAsync(policy, "policy.json", TestContext.Current.CancellationToken));
 
         Assert.Equal(("sim0", null), (device.Name, device.Address));
         Assert.Equal([(2, 0x100000UL)], device.Bars.Select(bar => (bar.Index, bar.Size)));
@@ -85,7 +87,7 @@ public sealed class DeviceOpenerTests
         await using DeviceOpener opener = new(NullLoggerFactory.Instance, TimeProvider.System);
         BrokerPolicy policy = Read("""{ "devices": { "nvme0": { "address": "fffe:ff:1f.7" } } }""");
 
-        StartException exception = await Assert.ThrowsAsync<StartException>(() => opener.OpenAsync(policy, "policy.json"));
+        StartException exception = await Assert.ThrowsAsync<StartException>(() => opener.OpenAsync(policy, "policy.json", TestContext.Current.CancellationToken));
 
         Assert.StartsWith("policy.json:1:38: devices.nvme0.address: Device 'nvme0': ", exception.Message, StringComparison.Ordinal);
     }
@@ -127,7 +129,7 @@ public sealed class DeviceOpenerTests
         await using DeviceOpener opener = new(NullLoggerFactory.Instance, TimeProvider.System, machine.Root);
 
         StartException exception = await Assert.ThrowsAsync<StartException>(
-            () => opener.OpenAsync(Read("""{ "devices": { "nvme0": { "address": "0000:01:00.0" } } }"""), "policy.json"));
+            () => opener.OpenAsync(Read("""{ "devices": { "nvme0": { "address": "0000:01:00.0" } } }"""), "policy.json", TestContext.Current.CancellationToken));
 
         Assert.Equal((ExitCodes.Failure, isAbsent), (exception.ExitCode, exception.IsAbsent));
         Assert.StartsWith("policy.json:1:", exception.Message, StringComparison.Ordinal);
@@ -143,9 +145,30 @@ public sealed class DeviceOpenerTests
         await using DeviceOpener opener = new(NullLoggerFactory.Instance, TimeProvider.System, machine.Root);
 
         StartException exception = await Assert.ThrowsAsync<StartException>(
-            () => opener.OpenAsync(Read("""{ "devices": { "nvme0": { "address": "0000:01:00.0" } } }"""), "policy.json"));
+            () => opener.OpenAsync(Read("""{ "devices": { "nvme0": { "address": "0000:01:00.0" } } }"""), "policy.json", TestContext.Current.CancellationToken));
 
         Assert.Contains("what the kernel tells of 0000:01:00.0 can't be read", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_opening_that_hangs_is_told_and_does_not_keep_the_broker_from_being_stopped()
+    {
+        FakeTimeProvider time = new();
+        using TestLog log = new();
+        using CancellationTokenSource stop = new();
+        TaskCompletionSource<IBarDevice> opening = new();
+        await using DeviceOpener opener = new(log, time) { OpenFunction = (_, _) => opening.Task };
+        Task start = opener.OpenAsync(Read("""{ "devices": { "nvme0": { "address": "0000:01:00.0" } } }"""), "policy.json", stop.Token);
+
+        time.Advance(DeviceThread.Overdue);
+        Assert.Equal("Device 'nvme0': the kernel has not returned from opening it for 10 s; its log may say why", Assert.Single(log.Entries).Message);
+        await stop.CancelAsync();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => start.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken));
+        Assert.StartsWith("Stopping while device 'nvme0' is being opened", log.Entries.Last().Message, StringComparison.Ordinal);
+        await using FakeBarDevice late = new();
+        opening.SetResult(late);
+        await late.GivenBack.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
     }
 
     [Fact]

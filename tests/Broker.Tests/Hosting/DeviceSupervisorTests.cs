@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using BarBroker.Devices;
+using BarBroker.Devices.Vfio;
 using BarBroker.Hosting;
 using BarBroker.Leases;
 using BarBroker.Policy;
@@ -164,6 +165,22 @@ public sealed class DeviceSupervisorTests : IAsyncLifetime
         Assert.Equal("there is no such function", _served.NoteOf("dev0"));
         Assert.Empty(_log.Entries);
         _openings.Writer.TryWrite(() => throw new StartException("the test is over"));
+    }
+
+    [Fact]
+    public async Task An_opening_of_which_the_kernel_does_not_return_is_told_of_the_device()
+    {
+        _device.GoAway();
+        await _device.GivenBack.WaitAsync(Token);
+        _supervisor.LookAgain();
+        await _opened.Reader.ReadAsync(Token);
+
+        _time.Advance(DeviceThread.Overdue);
+
+        Assert.Equal("The kernel has not returned from opening it for 10 s: see its log.", _served.NoteOf("dev0"));
+        await using FakeBarDevice next = new();
+        await HealthIsAsync(ServingStatus.Serving, () => _openings.Writer.WriteAsync(() => next, Token).AsTask());
+        Assert.Null(_served.NoteOf("dev0"));
     }
 
     [Fact]

@@ -76,7 +76,7 @@ public sealed class VfioArrivalsTests : IDisposable
 
         using VfioArrivals arrivals = new(log.CreateLogger("test"), () => new FakeEvents(), _ => throw new IOException("the limit on inotify instances has been reached"));
 
-        Assert.Equal(2016, Assert.Single(log.Entries).EventId);
+        Assert.Equal(2017, Assert.Single(log.Entries).EventId);
     }
 
     private static byte[] Encode(string message) => System.Text.Encoding.UTF8.GetBytes(message);

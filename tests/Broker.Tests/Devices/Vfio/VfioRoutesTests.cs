@@ -10,6 +10,7 @@ public sealed class VfioRoutesTests : IDisposable
 {
     private static readonly PciAddress First = FakeMachine.Nvme;
     private static readonly PciAddress Sibling = new(0, 1, 0, 1);
+    private static readonly PciAddress Stranger = new(0, 2, 0, 0);
 
     private readonly FakeMachine _machine = new();
     private readonly FakeRoute _iommufd = new("its own node");
@@ -84,6 +85,35 @@ public sealed class VfioRoutesTests : IDisposable
         _iommufd.Obstacle = new RouteObstacle("its node is somebody else's", OfKernel: false);
         DeviceOpenException exception = Assert.Throws<DeviceOpenException>(() => _routes.Open(Sibling));
         Assert.Contains("another function of the group is open with IOMMUFD", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_opening_that_hangs_does_not_hold_up_those_of_other_groups()
+    {
+        _machine.AddFunction(Stranger, group: 8, driver: "vfio-pci");
+        using ManualResetEventSlim entered = new();
+        using ManualResetEventSlim release = new();
+        _iommufd.BeforeOpen = address =>
+        {
+            if (address == First)
+            {
+                entered.Set();
+                release.Wait();
+            }
+        };
+        Task<VfioFunction> hanging = Task.Factory.StartNew(() => Open(First, out _), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        entered.Wait(TestContext.Current.CancellationToken);
+
+        try
+        {
+            Task<VfioFunction> other = Task.Factory.StartNew(() => Open(Stranger, out _), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            (await other.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken)).Dispose();
+        }
+        finally
+        {
+            release.Set();
+            (await hanging).Dispose();
+        }
     }
 
     [Fact]
@@ -217,6 +247,8 @@ public sealed class VfioRoutesTests : IDisposable
 
         public RouteObstacle? Obstacle { get; set; }
 
+        public Action<PciAddress> BeforeOpen { get; set; } = _ => { };
+
         public RouteObstacle? FindObstacle(PciAddress address) => Obstacle;
 
         public bool HoldsGroup(int group) => group == 7 && _open.Count > 0;
@@ -226,6 +258,7 @@ public sealed class VfioRoutesTests : IDisposable
         public VfioFunction OpenFunction(PciAddress address)
         {
             Assert.Null(Obstacle);
+            BeforeOpen(address);
             _open.Add(address);
             return new VfioFunction(MemFd.Create("function"), address, () => _open.Remove(address));
         }
