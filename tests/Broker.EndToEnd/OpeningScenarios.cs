@@ -60,10 +60,13 @@ public sealed class OpeningScenarios(Machine machine)
         return (doctor.ExitCode, output + await errors);
     }
 
+    /// <summary>VFIO's device of a function is in sysfs on every kernel; a number it has only where there is a node for it.</summary>
     private static string[] OwnNodes(string function)
     {
         string directory = $"/sys/bus/pci/devices/{function}/vfio-dev";
-        return Directory.Exists(directory) ? [.. Directory.GetDirectories(directory).Select(entry => $"/dev/vfio/devices/{Path.GetFileName(entry)}")] : [];
+        return Directory.Exists(directory)
+            ? [.. Directory.GetDirectories(directory).Where(entry => File.Exists(Path.Combine(entry, "dev"))).Select(entry => $"/dev/vfio/devices/{Path.GetFileName(entry)}")]
+            : [];
     }
 
     private static string GroupNode(string function)

@@ -20,7 +20,7 @@ internal sealed class IommufdRoute(PciSysfs sysfs, string root = "/") : IVfioRou
     /// <inheritdoc/>
     public RouteObstacle? FindObstacle(PciAddress address)
     {
-        if (sysfs.VfioDeviceOf(address) is null)
+        if (sysfs.VfioDeviceNumberOf(address) is null)
         {
             return new RouteObstacle("this kernel gives VFIO's functions no nodes of their own, for which it takes CONFIG_VFIO_DEVICE_CDEV", OfKernel: true);
         }
