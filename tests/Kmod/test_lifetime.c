@@ -2,6 +2,7 @@
 /* Who holds a lease, who ends it: forks, closes, deaths, suspends, the VFIO device's end. */
 #define _GNU_SOURCE
 #include "check.h"
+#include "hostile.h"
 #include "module.h"
 #include "vfio.h"
 
@@ -110,39 +111,6 @@ TEST(a_session_ends_when_its_mappings_outlive_it_in_another_process)
 	CHECK(peek(memory, &value));
 	CHECK_OK(close(session));
 	CHECK(!peek(memory, &value));
-}
-
-static void send_descriptor(int socket, int descriptor)
-{
-	char byte = 0, control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iov = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &iov,
-				  .msg_iovlen = 1,
-				  .msg_control = control,
-				  .msg_controllen = sizeof(control) };
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
-	CHECK_EQ(sendmsg(socket, &message, 0), 1);
-}
-
-static int receive_descriptor(int socket)
-{
-	char byte, control[CMSG_SPACE(sizeof(int))];
-	struct iovec iov = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &iov,
-				  .msg_iovlen = 1,
-				  .msg_control = control,
-				  .msg_controllen = sizeof(control) };
-	int descriptor;
-
-	CHECK_EQ(recvmsg(socket, &message, MSG_CMSG_CLOEXEC), 1);
-	CHECK(CMSG_FIRSTHDR(&message));
-	memcpy(&descriptor, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
-	return descriptor;
 }
 
 TEST(a_broker_that_is_killed_revokes_everything_it_leased)

@@ -59,21 +59,6 @@ void fail(const char *file, int line, const char *format, ...)
 	_exit(1);
 }
 
-uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-unsigned int slowness(void)
-{
-	const char *slow = getenv("BAR_BROKER_VM_SLOWNESS");
-
-	return slow ? (unsigned int)strtoul(slow, NULL, 10) : 1;
-}
-
 static void start(int process, int ready)
 {
 	static uint64_t started;
