@@ -27,19 +27,6 @@ void test_register(struct test_case *test)
 	last = &test->next;
 }
 
-void fail(const char *file, int line, const char *format, ...)
-{
-	va_list arguments;
-
-	printf("  %s:%d: ", file, line);
-	va_start(arguments, format);
-	vprintf(format, arguments);
-	va_end(arguments);
-	putchar('\n');
-	fflush(stdout);
-	_exit(1);
-}
-
 void figure(const char *format, ...)
 {
 	va_list arguments;

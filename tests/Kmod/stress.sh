@@ -34,7 +34,7 @@ mkdir -p "$scratch/payload"
 "$here/../Vm/module.sh" "$module" "$scratch/payload" >/dev/null
 "$here/../Vm/module.sh" "$here/importer" "$scratch/payload" >/dev/null
 gcc -std=gnu11 -O2 -g -Wall -Wextra -Werror -static -pthread -I "$module/include/uapi" \
-    -o "$scratch/payload/bar_lease_stress" "$here"/stress/*.c "$here/vfio.c" "$here/clock.c"
+    -o "$scratch/payload/bar_lease_stress" "$here"/stress/*.c "$here/vfio.c" "$here/check.c"
 
 status=0
 "$here/../Vm/boot.sh" --results "$results" --payload "$scratch/payload" --module "$scratch/payload/bar_lease.ko" \

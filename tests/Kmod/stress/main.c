@@ -17,7 +17,6 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,19 +44,6 @@ struct argument {
 };
 
 static pid_t processes[PROCESSES];
-
-void fail(const char *file, int line, const char *format, ...)
-{
-	va_list arguments;
-
-	printf("  %s:%d: ", file, line);
-	va_start(arguments, format);
-	vprintf(format, arguments);
-	va_end(arguments);
-	putchar('\n');
-	fflush(stdout);
-	_exit(1);
-}
 
 static void start(int process, int ready)
 {

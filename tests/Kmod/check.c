@@ -1,9 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
-/* How long things take, and how long they may. */
+/* How a check fails, and how long things may take: what every test program has. */
 #include "check.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
+
+void fail(const char *file, int line, const char *format, ...)
+{
+	va_list arguments;
+
+	printf("  %s:%d: ", file, line);
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	putchar('\n');
+	fflush(stdout);
+	_exit(1);
+}
 
 uint64_t now_ns(void)
 {
