@@ -4,6 +4,7 @@
 
 #include <linux/dma-buf.h>
 #include <linux/err.h>
+#include <linux/file.h>
 #include <linux/jiffies.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -26,6 +27,7 @@ static void bar_lease_release(struct kref *kref)
 {
 	struct bar_lease *lease = container_of(kref, struct bar_lease, kref);
 
+	bar_device_put_holder(lease->device, lease->holder);
 	bar_device_put(lease->device);
 	bar_session_put(lease->session);
 	kfree(lease);
@@ -106,11 +108,9 @@ static int bar_lease_set_ranges(struct bar_lease *lease, struct pci_dev *pdev,
 				const struct bar_lease_range *ranges)
 {
 	u64 bar_length = pci_resource_len(pdev, lease->bar);
-	u64 space = (u64)lease->bar << BAR_SPACE_SHIFT;
 	unsigned int i;
 
-	if (!(pci_resource_flags(pdev, lease->bar) & IORESOURCE_MEM) ||
-	    bar_length > 1ULL << BAR_SPACE_SHIFT)
+	if (!(pci_resource_flags(pdev, lease->bar) & IORESOURCE_MEM))
 		return -EINVAL;
 
 	for (i = 0; i < lease->nr_extents; i++) {
@@ -120,12 +120,16 @@ static int bar_lease_set_ranges(struct bar_lease *lease, struct pci_dev *pdev,
 		if (!ranges[i].length || !PAGE_ALIGNED(ranges[i].offset) ||
 		    !PAGE_ALIGNED(ranges[i].length) ||
 		    check_add_overflow(ranges[i].offset, ranges[i].length, &end) ||
-		    end > bar_length ||
-		    check_add_overflow(lease->size, ranges[i].length, &lease->size))
+		    end > bar_length)
 			return -EINVAL;
 
-		extent->lease = lease;
-		extent->start = space + ranges[i].offset;
+		extent->start = lease->size;
+		/* A file's size is signed. */
+		if (check_add_overflow(lease->size, ranges[i].length, &lease->size) ||
+		    lease->size > LLONG_MAX)
+			return -EINVAL;
+
+		extent->offset = ranges[i].offset;
 		extent->length = ranges[i].length;
 		extent->pfn = PHYS_PFN(pci_resource_start(pdev, lease->bar) + ranges[i].offset);
 		if (!bar_pfns_are_plain(extent->pfn, extent->length))
@@ -165,6 +169,7 @@ struct bar_lease *bar_lease_create(struct bar_session *session,
 	lease->nr_extents = request->nr_ranges;
 	kref_init(&lease->kref);
 	spin_lock_init(&lease->lock);
+	bar_unmap_init_lease(lease);
 	bar_p2p_init_lease(lease);
 	lease->id = request->lease_id;
 	lease->bar = request->bar;
@@ -179,6 +184,12 @@ struct bar_lease *bar_lease_create(struct bar_session *session,
 	if (IS_ERR(lease->device)) {
 		ret = PTR_ERR(lease->device);
 		goto err_free_lease;
+	}
+
+	lease->holder = bar_device_get_holder(lease->device, request->holder);
+	if (IS_ERR(lease->holder)) {
+		ret = PTR_ERR(lease->holder);
+		goto err_put_device;
 	}
 
 	if (lease->memory_type == BAR_LEASE_MEMORY_WRITE_COMBINING)
@@ -204,6 +215,8 @@ err_unimport:
 	bar_lease_unimport(lease);
 err_put_session:
 	bar_session_put(session);
+	bar_device_put_holder(lease->device, lease->holder);
+err_put_device:
 	bar_device_put(lease->device);
 err_free_lease:
 	kfree(lease);
@@ -223,6 +236,7 @@ void bar_lease_discard(struct bar_lease *lease)
 	/* Nobody can have mapped it: nothing to wait for or to unmap. */
 	spin_lock(&lease->lock);
 	lease->revoked = true;
+	lease->unmapped = true;
 	spin_unlock(&lease->lock);
 
 	bar_lease_let_go(lease);
@@ -258,7 +272,7 @@ bool bar_lease_begin_insert(struct bar_lease *lease)
 /**
  * bar_lease_end_insert - the page fault has inserted what it wanted, or nothing
  * @lease: the lease
- * @start: what the entry maps, in the device's address space
+ * @start: what the entry maps, in the lease
  * @length: bytes of it
  */
 void bar_lease_end_insert(struct bar_lease *lease, u64 start, u64 length)
@@ -279,7 +293,7 @@ void bar_lease_end_insert(struct bar_lease *lease, u64 start, u64 length)
 	 * this takes the entry away again, and has pushed out what was written
 	 * through it before the revoke can see that we are done.
 	 */
-	bar_device_unmap(lease->device, start, length);
+	bar_lease_unmap(lease, start, length);
 	bar_device_flush_writes(lease->device);
 
 	spin_lock(&lease->lock);
@@ -287,6 +301,79 @@ void bar_lease_end_insert(struct bar_lease *lease, u64 start, u64 length)
 	spin_unlock(&lease->lock);
 	if (wake)
 		bar_lease_wake_revokers();
+}
+
+/**
+ * bar_lease_unmap - take part of a lease out of every process
+ * @lease: a lease whose DMABUF the caller, or a VMA, holds
+ * @start: in the lease, page-aligned
+ * @length: bytes, page-aligned, not 0
+ *
+ * Entries that a fault inserts meanwhile may survive: who needs them gone has
+ * to keep faults from inserting first.
+ */
+void bar_lease_unmap(struct bar_lease *lease, u64 start, u64 length)
+{
+	unmap_mapping_pages(lease->outer->file->f_mapping, start >> PAGE_SHIFT,
+			    length >> PAGE_SHIFT, true);
+}
+
+/**
+ * bar_lease_get_mapped_outer - the DMABUF of a lease that may have entries
+ * @lease: a lease that was published once; the caller keeps faults from inserting
+ *
+ * Returns a reference, or NULL when a revoke has taken all entries away.
+ */
+struct dma_buf *bar_lease_get_mapped_outer(struct bar_lease *lease)
+{
+	struct dma_buf *outer = NULL;
+
+	spin_lock(&lease->lock);
+	/* The table puts its reference after that, so there is one. */
+	if (!lease->unmapped) {
+		outer = lease->outer;
+		get_dma_buf(outer);
+	}
+	spin_unlock(&lease->lock);
+
+	return outer;
+}
+
+/**
+ * bar_lease_charge_vma - account for a new VMA
+ * @lease: the lease that it maps
+ *
+ * Returns false, and accounts for none, if that would be one too many.
+ */
+bool bar_lease_charge_vma(struct bar_lease *lease)
+{
+	if (!atomic_add_unless(&lease->vmas, 1, bar_max_mappings))
+		return false;
+	if (atomic_add_unless(&lease->holder->vmas, 1, bar_max_holder_mappings))
+		return true;
+
+	atomic_dec(&lease->vmas);
+	return false;
+}
+
+/* Would bar_lease_charge_vma() succeed just now? */
+bool bar_lease_may_add_vma(struct bar_lease *lease)
+{
+	return atomic_read(&lease->vmas) < bar_max_mappings &&
+	       atomic_read(&lease->holder->vmas) < bar_max_holder_mappings;
+}
+
+/* Of a VMA that came about without being asked about: see bar_lease_may_add_vma(). */
+void bar_lease_add_vma(struct bar_lease *lease)
+{
+	atomic_inc(&lease->vmas);
+	atomic_inc(&lease->holder->vmas);
+}
+
+void bar_lease_drop_vma(struct bar_lease *lease)
+{
+	atomic_dec(&lease->vmas);
+	atomic_dec(&lease->holder->vmas);
 }
 
 bool bar_lease_is_live(struct bar_lease *lease)
@@ -310,10 +397,8 @@ bool bar_lease_mark_revoked(struct bar_lease *lease)
 	WRITE_ONCE(lease->revoked, true);
 	spin_unlock(&lease->lock);
 
-	if (was_live) {
-		atomic_dec(&lease->device->live_leases);
+	if (was_live)
 		atomic64_dec(&lease->session->leases_live);
-	}
 	return was_live;
 }
 
@@ -359,13 +444,13 @@ static bool bar_lease_is_mapped(struct bar_lease *lease)
 	bool mapped;
 
 	spin_lock(&lease->lock);
-	mapped = lease->maps;
+	mapped = !lease->unmapped || lease->maps;
 	spin_unlock(&lease->lock);
 	return mapped;
 }
 
 /**
- * bar_lease_wait_unmapped - wait until no importer has a mapping, however long that takes
+ * bar_lease_wait_unmapped - wait until nobody has it mapped, however long that takes
  * @lease: a lease that is marked revoked
  */
 void bar_lease_wait_unmapped(struct bar_lease *lease)
@@ -373,6 +458,6 @@ void bar_lease_wait_unmapped(struct bar_lease *lease)
 	if (wait_event_timeout(bar_lease_ended_wq, !bar_lease_is_mapped(lease), BAR_REVOKE_TIMEOUT))
 		return;
 
-	pr_warn_ratelimited("closing a session waits for another device's driver\n");
+	pr_warn_ratelimited("closing a session waits for whoever has a lease mapped\n");
 	wait_event(bar_lease_ended_wq, !bar_lease_is_mapped(lease));
 }
