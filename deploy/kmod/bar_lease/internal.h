@@ -246,14 +246,12 @@ struct bar_lease *bar_lease_create(struct bar_session *session,
 				   const struct bar_lease_range *ranges);
 void bar_lease_discard(struct bar_lease *lease);
 void bar_lease_put(struct bar_lease *lease);
+
+/* ending.c */
 bool bar_lease_begin_insert(struct bar_lease *lease);
 void bar_lease_end_insert(struct bar_lease *lease, u64 start, u64 length);
 void bar_lease_unmap(struct bar_lease *lease, u64 start, u64 length);
 struct dma_buf *bar_lease_get_mapped_outer(struct bar_lease *lease);
-bool bar_lease_charge_vma(struct bar_lease *lease);
-bool bar_lease_may_add_vma(struct bar_lease *lease);
-void bar_lease_add_vma(struct bar_lease *lease);
-void bar_lease_drop_vma(struct bar_lease *lease);
 bool bar_lease_is_live(struct bar_lease *lease);
 bool bar_lease_mark_revoked(struct bar_lease *lease);
 void bar_lease_set_unmapped(struct bar_lease *lease);

@@ -23,20 +23,43 @@ static void bar_lease_outer_release(struct dma_buf *outer)
 		bar_lease_put(lease);
 }
 
+/* False, and accounted for nothing, if a new VMA would be one too many. */
+static bool bar_lease_charge_vma(struct bar_lease *lease)
+{
+	if (!atomic_add_unless(&lease->vmas, 1, bar_max_mappings))
+		return false;
+	if (atomic_add_unless(&lease->holder->vmas, 1, bar_max_holder_mappings))
+		return true;
+
+	atomic_dec(&lease->vmas);
+	return false;
+}
+
 static void bar_lease_vma_open(struct vm_area_struct *vma)
 {
-	bar_lease_add_vma(vma->vm_private_data);
+	struct bar_lease *lease = vma->vm_private_data;
+
+	atomic_inc(&lease->vmas);
+	atomic_inc(&lease->holder->vmas);
 }
 
 static void bar_lease_vma_close(struct vm_area_struct *vma)
 {
-	bar_lease_drop_vma(vma->vm_private_data);
+	struct bar_lease *lease = vma->vm_private_data;
+
+	atomic_dec(&lease->vmas);
+	atomic_dec(&lease->holder->vmas);
 }
 
 /* Splitting is no way past the limits, nor is forking: see ->mmap. */
 static int bar_lease_vma_may_split(struct vm_area_struct *vma, unsigned long address)
 {
-	return bar_lease_may_add_vma(vma->vm_private_data) ? 0 : -ENOMEM;
+	struct bar_lease *lease = vma->vm_private_data;
+
+	if (atomic_read(&lease->vmas) >= bar_max_mappings ||
+	    atomic_read(&lease->holder->vmas) >= bar_max_holder_mappings)
+		return -ENOMEM;
+	return 0;
 }
 
 static const struct vm_operations_struct bar_lease_vm_ops = {
