@@ -35,13 +35,13 @@ static uint64_t print_and_median(const char *what, const char *situation, uint64
 	return took[count / 2] / 1000;
 }
 
-void check_others_revokes(const char *situation, struct vfio *vfio, int session)
+static void check_revokes(const char *situation, struct vfio *vfio, int session, uint64_t first)
 {
 	uint64_t took[REVOKES];
 	uint32_t value;
 
 	for (uint64_t i = 0; i < REVOKES; i++) {
-		int lease = lease_export(session, vfio, OTHERS_IDS + i, OTHERS_FIRST + i, 1, 0);
+		int lease = lease_export_other(session, vfio, OTHERS_IDS + i, first + i, 1);
 		volatile uint32_t *memory = lease_map(lease, 1, PROT_READ | PROT_WRITE);
 		uint64_t start;
 
@@ -57,10 +57,15 @@ void check_others_revokes(const char *situation, struct vfio *vfio, int session)
 	      REVOKE_LIMIT_US * slowness());
 }
 
+void check_suspend_times(const char *situation, uint64_t *took, int count)
+{
+	CHECK(print_and_median("suspend", situation, took, count) < SUSPEND_LIMIT_US * slowness());
+}
+
 static void check_suspends(const char *situation, struct vfio *vfio, int session)
 {
 	volatile uint32_t *memory = lease_map(
-		lease_export(session, vfio, OTHERS_IDS, OTHERS_FIRST, 1, 0), 1, PROT_READ);
+		lease_export_other(session, vfio, OTHERS_IDS, OTHERS_FIRST, 1), 1, PROT_READ);
 	uint64_t took[SUSPENDS];
 	uint32_t value;
 
@@ -77,14 +82,18 @@ static void check_suspends(const char *situation, struct vfio *vfio, int session
 	CHECK(peek(memory, &value));
 	CHECK_EQ(lease_revoke_one(session, OTHERS_IDS), 1);
 	CHECK_OK(munmap((void *)memory, PAGE));
-	CHECK(print_and_median("suspend", situation, took, SUSPENDS) <
-	      SUSPEND_LIMIT_US * slowness());
+	check_suspend_times(situation, took, SUSPENDS);
 }
 
 void check_others(const char *situation, struct vfio *vfio, int session)
 {
-	check_others_revokes(situation, vfio, session);
+	check_revokes(situation, vfio, session, OTHERS_FIRST);
 	check_suspends(situation, vfio, session);
+}
+
+void check_sharers(const char *situation, struct vfio *vfio, int session)
+{
+	check_revokes(situation, vfio, session, 0);
 }
 
 void send_descriptor(int socket, int descriptor)

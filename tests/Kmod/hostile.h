@@ -13,10 +13,12 @@
  * what is above it is the scheduler's doing.
  */
 void check_others(const char *situation, struct vfio *vfio, int session);
-/* The same for revokes alone, where a suspend is not what is asked about. */
-void check_others_revokes(const char *situation, struct vfio *vfio, int session);
+/* The same for revokes of leases of the first pages of the device, which the hostile have as well. */
+void check_sharers(const char *situation, struct vfio *vfio, int session);
+/* What suspends took, in nanoseconds, against the same limit; sorts them. */
+void check_suspend_times(const char *situation, uint64_t *took, int count);
 
-/* Pages that others lease in these; whoever is hostile has others. */
+/* Pages that others lease in these, as another holder; whoever is hostile has others. */
 #define OTHERS_FIRST 8000
 #define OTHERS_IDS   (1ULL << 40)
 

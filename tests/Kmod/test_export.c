@@ -116,11 +116,18 @@ TEST(export_refuses_flags_it_does_not_know)
 	still_exports();
 }
 
-TEST(export_refuses_a_reserved_field_that_is_set)
+TEST(a_holder_is_any_number)
 {
+	const uint32_t holders[] = { 0, 1, 1001, UINT32_MAX };
+
 	prepare();
-	export.request.reserved = 1;
-	REFUSED(EINVAL);
+	for (int i = 0; i < 4; i++) {
+		export.request.holder = holders[i];
+		int lease = CHECK_OK(export_call(session, &export));
+
+		lease_map(lease, 1, PROT_READ);
+		CHECK_EQ(lease_revoke_one(session, export.request.lease_id), 1);
+	}
 }
 
 TEST(export_refuses_no_ranges_and_more_than_it_reports)

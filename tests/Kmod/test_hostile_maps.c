@@ -5,6 +5,7 @@
 #include "hostile.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,8 +15,9 @@
 #include <unistd.h>
 
 enum {
-	/* Of one lease; see BAR_MAX_VMAS. */
+	/* Of one lease, and of all leases of one holder: the module's parameters. */
 	LIMIT = 1024,
+	HOLDER_LIMIT = 4096,
 	ATTEMPTS = 60000,
 	PAGES = 64,
 };
@@ -64,16 +66,10 @@ TEST(sixty_thousand_attempts_to_map_one_lease_give_no_more_than_its_share)
 	CHECK_EQ(count_mappings(), LIMIT);
 	check_others("one lease has 1,024 mappings", &vfio, session);
 
-	/* Others' leases of the very same page: each of their revokes visits them. */
-	struct vfio same = vfio;
+	check_sharers("of the same page; one has 1,024 mappings", &vfio, session);
+
 	uint64_t start = now_ns();
 
-	lease_export(session, &same, 2, 0, PAGES, 0);
-	CHECK_EQ(lease_revoke_one(session, 2), 1);
-	figure("REVOKE of another lease of the same pages: %llu us",
-	       (unsigned long long)(now_ns() - start) / 1000);
-
-	start = now_ns();
 	CHECK_EQ(lease_revoke_one(session, 1), 1);
 	figure("REVOKE of the lease with 1,024 mappings: %llu us",
 	       (unsigned long long)(now_ns() - start) / 1000);
@@ -151,32 +147,134 @@ TEST(processes_that_map_and_unmap_without_rest_hold_up_nobody)
 	CHECK_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, lease, 0), ENODEV);
 }
 
-/* A whole process full of mappings takes many leases: what that costs is known, not bounded. */
-TEST(a_process_full_of_mappings_of_many_leases_holds_up_no_others_revoke)
+static volatile uint32_t *mapped[HOLDER_LIMIT];
+
+/* Maps each of @count leases of the first @pages pages up to @times times; how often that was. */
+static int map_many(int count, int pages, int times)
 {
-	enum { LEASES = 58 };
-	uint32_t value;
-	uint64_t start;
+	int made = 0;
 
-	prepare();
-	for (uint64_t id = 0; id < LEASES; id++) {
-		int lease = lease_export(session, &vfio, id, id * PAGES, PAGES, 0);
+	for (uint64_t id = 0; id < (uint64_t)count; id++) {
+		int lease = lease_export(session, &vfio, id, 0, pages, 0);
 
-		for (int i = 0; i < LIMIT; i++) {
-			volatile uint32_t *memory = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, lease,
-							 i % PAGES * (off_t)PAGE);
+		for (int i = 0; i < times; i++) {
+			void *memory = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, lease,
+					    i % pages * (off_t)PAGE);
 
-			CHECK(memory != MAP_FAILED);
-			CHECK(peek(memory, &value));
+			if (memory == MAP_FAILED)
+				CHECK_EQ(errno, ENOMEM);
+			else
+				mapped[made++] = memory;
 		}
 		CHECK_OK(close(lease));
 	}
-	CHECK_EQ(count_mappings(), LEASES * LIMIT);
-	check_others_revokes("58 leases have 59,392 mappings", &vfio, session);
+	return made;
+}
 
-	start = now_ns();
-	vfio_set_memory(&vfio, false);
-	figure("suspend, 58 leases have 59,392 mappings: %llu us",
-	       (unsigned long long)(now_ns() - start) / 1000);
-	vfio_set_memory(&vfio, true);
+/* check_others() suspends as well, but what it suspends has no entries after the first time. */
+static void check_suspends_of_touched(const char *situation, int count)
+{
+	uint64_t took[5];
+	uint32_t value;
+
+	for (int round = 0; round < 5; round++) {
+		for (int i = 0; i < count; i++)
+			CHECK(peek(mapped[i], &value));
+		took[round] = now_ns();
+		vfio_set_memory(&vfio, false);
+		took[round] = now_ns() - took[round];
+		CHECK(!peek(mapped[0], &value));
+		CHECK(!peek(mapped[count - 1], &value));
+		vfio_set_memory(&vfio, true);
+	}
+	check_suspend_times(situation, took, 5);
+}
+
+TEST(a_process_with_many_leases_gets_no_more_mappings_than_its_share)
+{
+	prepare();
+	CHECK_EQ(map_many(58, PAGES, LIMIT), HOLDER_LIMIT);
+	CHECK_EQ(count_mappings(), HOLDER_LIMIT);
+	check_suspends_of_touched("58 leases have 4,096 mappings", HOLDER_LIMIT);
+	check_others("58 leases have 4,096 mappings", &vfio, session);
+	check_sharers("of the same page; 58 leases have 4,096 mappings", &vfio, session);
+}
+
+/* What a lease costs others doesn't depend on how many share its pages. */
+TEST(many_leases_of_the_same_page_hold_up_nobody)
+{
+	enum { LEASES = 1000 };
+
+	prepare();
+	CHECK_EQ(map_many(LEASES, 1, 1), LEASES);
+	check_suspends_of_touched("1,000 leases have the same page", LEASES);
+	check_others("1,000 leases have the same page", &vfio, session);
+	check_sharers("of the page that 1,000 have", &vfio, session);
+}
+
+/* Does the least important work of all, while others keep the processor busy. */
+static void churn_idly(int lease)
+{
+	struct sched_param none = { 0 };
+
+	CHECK_OK(sched_setscheduler(0, SCHED_IDLE, &none));
+	churn(lease);
+}
+
+static void keep_busy(void)
+{
+	for (volatile uint64_t i = 0;; i++)
+		;
+}
+
+static pid_t start(void (*does)(int), int lease)
+{
+	pid_t child = CHECK_OK(fork());
+
+	if (!child) {
+		CHECK_OK(prctl(PR_SET_PDEATHSIG, SIGKILL));
+		if (does)
+			does(lease);
+		keep_busy();
+	}
+	return child;
+}
+
+/*
+ * A process that is kept from the processor in the middle of mmap() has the lock
+ * of its lease's mapping: that may cost its own lease's revoke the bound on all
+ * waiting, and others' nothing.
+ */
+TEST(processes_that_map_at_the_lowest_priority_hold_up_nobody_elses_revoke)
+{
+	enum { IDLERS = 4 };
+	pid_t children[IDLERS + 1];
+	uint32_t nr_revoked;
+	uint64_t id = 1, took;
+	int result;
+
+	prepare();
+	int lease = lease_export(session, &vfio, 1, 0, PAGES, 0);
+
+	for (int i = 0; i < IDLERS; i++)
+		children[i] = start(churn_idly, lease);
+	children[IDLERS] = start(NULL, -1);
+	check_sharers("of the same page; 4 idle processes map without rest", &vfio, session);
+
+	took = now_ns();
+	result = lease_revoke(session, &id, 1, &nr_revoked);
+	CHECK(!result || errno == ETIMEDOUT);
+	took = (now_ns() - took) / 1000000;
+	figure("REVOKE of the lease that 4 idle processes map without rest: %llu ms%s",
+	       (unsigned long long)took, result ? ", not confirmed" : "");
+	CHECK_EQ(nr_revoked, 1);
+	CHECK(took < 2000 * (uint64_t)slowness());
+
+	for (int i = 0; i <= IDLERS; i++) {
+		CHECK_OK(kill(children[i], SIGKILL));
+		CHECK_EQ(waitpid(children[i], NULL, 0), children[i]);
+	}
+	/* Nobody has the lock any more. */
+	CHECK_OK(lease_revoke(session, &id, 1, &nr_revoked));
+	CHECK_EQ(lease_state(session, 1), 0);
 }

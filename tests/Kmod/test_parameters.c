@@ -40,6 +40,18 @@ static void unload(void)
 	}
 }
 
+/* A child's verdict, because the parent must not have the module in use. */
+static void check_with(const char *parameters, void (*check)(void *))
+{
+	unload();
+	CHECK_OK(module_load("BAR_LEASE_KO", parameters));
+	int result = in_child(check, NULL);
+
+	unload();
+	CHECK_OK(module_load("BAR_LEASE_KO", ""));
+	CHECK_EQ(result, 0);
+}
+
 static void use_few_mappings(void *unused)
 {
 	struct vfio vfio;
@@ -57,6 +69,32 @@ static void use_few_mappings(void *unused)
 	CHECK_ERRNO(mprotect((char *)third + PAGE, PAGE, PROT_NONE), ENOMEM);
 	CHECK_OK(munmap(third, 4 * PAGE));
 	lease_map(lease, 4, PROT_READ);
+}
+
+static void map_two_leases_of_a_holder(void *unused)
+{
+	struct vfio vfio;
+	int session, first, second, others;
+
+	(void)unused;
+	vfio_open_ivshmem(&vfio);
+	session = session_open();
+	first = lease_export(session, &vfio, 1, 0, 4, 0);
+	second = lease_export(session, &vfio, 2, 0, 4, 0);
+	others = lease_export_other(session, &vfio, 3, 0, 4);
+	lease_map(first, 4, PROT_READ);
+	lease_map(first, 4, PROT_READ);
+	void *third = (void *)lease_map(second, 4, PROT_READ);
+
+	CHECK_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, first, 0), ENOMEM);
+	CHECK_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, second, 0), ENOMEM);
+	CHECK_ERRNO(mprotect((char *)third + PAGE, PAGE, PROT_NONE), ENOMEM);
+	lease_map(others, 4, PROT_READ);
+	/* A mapping of a revoked lease is still one. */
+	CHECK_EQ(lease_revoke_one(session, 2), 1);
+	CHECK_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, first, 0), ENOMEM);
+	CHECK_OK(munmap(third, 4 * PAGE));
+	lease_map(first, 4, PROT_READ);
 }
 
 static void map_a_huge_page(void *unused)
@@ -89,24 +127,20 @@ TEST(huge_entries_are_off_where_the_kernel_is_not_known_to_bear_them)
 
 TEST(huge_entries_can_be_turned_off)
 {
-	unload();
-	CHECK_OK(module_load("BAR_LEASE_KO", "huge_entries=0"));
-	int result = in_child(map_a_huge_page, NULL);
-
-	unload();
-	CHECK_OK(module_load("BAR_LEASE_KO", ""));
-	CHECK_EQ(result, 0);
+	check_with("huge_entries=0", map_a_huge_page);
 }
 
 TEST(parameters_have_documented_defaults_and_stay_as_they_are)
 {
-	static const char *const names[] = { "max_mappings", "revoke_timeout_ms", "huge_entries" };
+	static const char *const names[] = { "max_mappings", "max_holder_mappings",
+					      "revoke_timeout_ms", "huge_entries" };
 	struct stat status;
 	char path[128];
 
 	CHECK_EQ(parameter("max_mappings"), 1024);
+	CHECK_EQ(parameter("max_holder_mappings"), 4096);
 	CHECK_EQ(parameter("revoke_timeout_ms"), 1000);
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		snprintf(path, sizeof(path), PARAMETERS "%s", names[i]);
 		CHECK_OK(stat(path, &status));
 		CHECK_EQ(status.st_mode & 0777, 0444);
@@ -118,11 +152,14 @@ TEST(the_module_does_not_load_with_a_parameter_out_of_bounds)
 	static const char *const wrong[] = {
 		"max_mappings=0",	   "max_mappings=65537",  "max_mappings=-1",
 		"max_mappings=many",	   "max_mappings=",	  "revoke_timeout_ms=9",
-		"revoke_timeout_ms=60001", "revoke_timeout_ms=0",
+		"revoke_timeout_ms=60001", "revoke_timeout_ms=0", "max_holder_mappings=0",
+		"max_holder_mappings=1048577",
 	};
 	static const char *const right[] = {
 		"max_mappings=1",
 		"max_mappings=65536",
+		"max_holder_mappings=1",
+		"max_holder_mappings=1048576",
 		"revoke_timeout_ms=10",
 		"revoke_timeout_ms=60000",
 	};
@@ -139,11 +176,10 @@ TEST(the_module_does_not_load_with_a_parameter_out_of_bounds)
 
 TEST(max_mappings_bounds_the_mappings_of_a_lease)
 {
-	unload();
-	CHECK_OK(module_load("BAR_LEASE_KO", "max_mappings=3"));
-	int result = in_child(use_few_mappings, NULL);
+	check_with("max_mappings=3", use_few_mappings);
+}
 
-	unload();
-	CHECK_OK(module_load("BAR_LEASE_KO", ""));
-	CHECK_EQ(result, 0);
+TEST(max_holder_mappings_bounds_the_mappings_of_all_leases_of_a_holder)
+{
+	check_with("max_holder_mappings=3", map_two_leases_of_a_holder);
 }

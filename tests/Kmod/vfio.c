@@ -173,18 +173,33 @@ void export_finish(struct export *export)
 	CHECK_OK(close(export->request.dmabuf_fd));
 }
 
+/* An export that has to succeed; closes what was prepared. */
+static int export_finally(int session, struct export *export)
+{
+	int lease = CHECK_OK(export_call(session, export));
+
+	CHECK_EQ(export->request.verified, 1);
+	CHECK_EQ(export->request.memory_type, BAR_LEASE_MEMORY_UNCACHED);
+	export_finish(export);
+	return lease;
+}
+
 int lease_export_of(int session, struct vfio *vfio, uint64_t id,
 		    const struct bar_lease_range *ranges, uint32_t nr_ranges, uint32_t flags)
 {
 	struct export export;
-	int lease;
 
 	export_prepare_of(&export, vfio, id, ranges, nr_ranges, flags);
-	lease = CHECK_OK(export_call(session, &export));
-	CHECK_EQ(export.request.verified, 1);
-	CHECK_EQ(export.request.memory_type, BAR_LEASE_MEMORY_UNCACHED);
-	export_finish(&export);
-	return lease;
+	return export_finally(session, &export);
+}
+
+int lease_export_other(int session, struct vfio *vfio, uint64_t id, uint64_t page, uint64_t pages)
+{
+	struct export export;
+
+	export_prepare(&export, vfio, id, page, pages, 0);
+	export.request.holder = 1;
+	return export_finally(session, &export);
 }
 
 int lease_export(int session, struct vfio *vfio, uint64_t id, uint64_t page, uint64_t pages,

@@ -64,6 +64,8 @@ void export_finish(struct export *export);
 /* A whole export that has to succeed. */
 int lease_export(int session, struct vfio *vfio, uint64_t id, uint64_t page, uint64_t pages,
 		 uint32_t flags);
+/* The same, of the device's second holder, who shares no limit with the first. */
+int lease_export_other(int session, struct vfio *vfio, uint64_t id, uint64_t page, uint64_t pages);
 int lease_export_of(int session, struct vfio *vfio, uint64_t id,
 		    const struct bar_lease_range *ranges, uint32_t nr_ranges, uint32_t flags);
 /* A mapping of all of a lease that has to succeed; read-only leases map readable. */

@@ -1,29 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Devices with leases: their address space, and what is done to all of it. */
-#include <linux/anon_inodes.h>
+/* Devices with leases, and whose leases these are. */
 #include <linux/err.h>
-#include <linux/fcntl.h>
-#include <linux/file.h>
-#include <linux/fs.h>
-#include <linux/mm.h>
-#include <linux/module.h>
 #include <linux/slab.h>
 
 #include "internal.h"
 
-/* Protects the list, and the last put of each device on it. */
+/* Protects the list, each device's holders, and the last put of either. */
 static DEFINE_MUTEX(bar_devices_lock);
 static LIST_HEAD(bar_devices);
 
 static struct workqueue_struct *bar_drop_wq;
-
-/*
- * The owner makes the anchor hold the module, so that the address space is
- * gone before the code is.
- */
-static const struct file_operations bar_anchor_fops = {
-	.owner = THIS_MODULE,
-};
 
 static void bar_device_drop_work(struct work_struct *work)
 {
@@ -40,7 +26,6 @@ static void bar_device_drop_work(struct work_struct *work)
 static struct bar_device *bar_device_create(struct pci_dev *pdev)
 {
 	struct bar_device *device;
-	int ret;
 
 	lockdep_assert_held(&bar_devices_lock);
 
@@ -48,35 +33,21 @@ static struct bar_device *bar_device_create(struct pci_dev *pdev)
 	if (!device)
 		return ERR_PTR(-ENOMEM);
 
-	/*
-	 * An inode of its own: the one that most anonymous files share has a
-	 * mapping that everybody else's VMAs are in.
-	 */
-	device->anchor =
-		anon_inode_create_getfile("[bar_lease]", &bar_anchor_fops, NULL, O_RDWR, NULL);
-	if (IS_ERR(device->anchor)) {
-		ret = PTR_ERR(device->anchor);
-		goto err_free_device;
-	}
-
 	kref_init(&device->kref);
+	xa_init(&device->holders);
 	init_llist_head(&device->drops);
 	INIT_WORK(&device->drop_work, bar_device_drop_work);
 	device->pdev = pci_dev_get(pdev);
 	list_add(&device->node, &bar_devices);
 
 	return device;
-
-err_free_device:
-	kfree(device);
-	return ERR_PTR(ret);
 }
 
 /**
  * bar_device_get - the device of a PCI function, made if it has none yet
  * @pdev: the function
  *
- * Returns a reference, or ERR_PTR(-ENOMEM and what else a new file can fail with).
+ * Returns a reference, or ERR_PTR(-ENOMEM).
  */
 struct bar_device *bar_device_get(struct pci_dev *pdev)
 {
@@ -104,13 +75,8 @@ static void bar_device_release(struct kref *kref)
 	list_del(&device->node);
 	mutex_unlock(&bar_devices_lock);
 
-	WARN_ON(atomic_read(&device->live_leases));
+	WARN_ON(!xa_empty(&device->holders));
 	pci_dev_put(device->pdev);
-	/*
-	 * At once: a deferred put would keep the module busy for a moment after
-	 * its last lease is gone, and make "stop the broker, rmmod" a gamble.
-	 */
-	__fput_sync(device->anchor);
 	kfree(device);
 }
 
@@ -119,19 +85,62 @@ void bar_device_put(struct bar_device *device)
 	kref_put_mutex(&device->kref, bar_device_release, &bar_devices_lock);
 }
 
-/**
- * bar_device_unmap - take part of the address space out of every process
- * @device: the device
- * @start: in its address space, page-aligned
- * @length: bytes, page-aligned, not 0
- *
- * Entries that a fault inserts meanwhile may survive: who needs them gone has
- * to keep faults from inserting first.
- */
-void bar_device_unmap(struct bar_device *device, u64 start, u64 length)
+static struct bar_holder *bar_holder_create(struct bar_device *device, u32 number)
 {
-	unmap_mapping_pages(device->anchor->f_mapping, start >> PAGE_SHIFT, length >> PAGE_SHIFT,
-			    true);
+	struct bar_holder *holder;
+	int ret;
+
+	lockdep_assert_held(&bar_devices_lock);
+
+	holder = kzalloc_obj(*holder, GFP_KERNEL_ACCOUNT);
+	if (!holder)
+		return ERR_PTR(-ENOMEM);
+	holder->number = number;
+
+	ret = xa_insert(&device->holders, number, holder, GFP_KERNEL_ACCOUNT);
+	if (ret) {
+		kfree(holder);
+		return ERR_PTR(ret);
+	}
+	return holder;
+}
+
+/**
+ * bar_device_get_holder - who answers for a new lease
+ * @device: the lease's device
+ * @number: the holder's
+ *
+ * Returns the holder, for bar_device_put_holder(), or ERR_PTR(-ENOMEM).
+ */
+struct bar_holder *bar_device_get_holder(struct bar_device *device, u32 number)
+{
+	struct bar_holder *holder;
+
+	mutex_lock(&bar_devices_lock);
+	holder = xa_load(&device->holders, number);
+	if (!holder)
+		holder = bar_holder_create(device, number);
+	if (!IS_ERR(holder))
+		holder->nr_leases++;
+	mutex_unlock(&bar_devices_lock);
+
+	return holder;
+}
+
+/**
+ * bar_device_put_holder - a lease of a holder is gone
+ * @device: the lease's device
+ * @holder: the holder, freed with its last lease
+ */
+void bar_device_put_holder(struct bar_device *device, struct bar_holder *holder)
+{
+	mutex_lock(&bar_devices_lock);
+	if (!--holder->nr_leases) {
+		WARN_ON(atomic_read(&holder->vmas));
+		xa_erase(&device->holders, holder->number);
+		kfree(holder);
+	}
+	mutex_unlock(&bar_devices_lock);
 }
 
 /**
@@ -173,6 +182,6 @@ int __init bar_device_init(void)
 
 void bar_device_exit(void)
 {
-	/* Each device holds the module: none is left, only a work's last lines. */
+	/* A lease's DMABUF held the module until it was released: what is queued still runs. */
 	destroy_workqueue(bar_drop_wq);
 }

@@ -12,7 +12,7 @@
 /**
  * struct bar_entry - a page table entry that a fault is about to insert
  * @address: in the process
- * @start: in the device's address space
+ * @start: in the lease
  * @length: bytes that it maps
  * @pfn: its first page frame
  */
@@ -94,6 +94,7 @@ static vm_fault_t bar_fault_locked(struct bar_entry *entry, struct vm_fault *vmf
 
 	if (!bar_lease_begin_insert(lease))
 		return VM_FAULT_SIGBUS;
+	lease->entered = true;
 	ret = bar_entry_insert(entry, vmf, order);
 	bar_lease_end_insert(lease, entry->start, entry->length);
 

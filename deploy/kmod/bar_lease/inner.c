@@ -21,7 +21,7 @@
 static void bar_lease_invalidate_mappings(struct dma_buf_attachment *attach)
 {
 	struct bar_lease *lease = attach->importer_priv;
-	unsigned int i;
+	struct dma_buf *outer;
 
 	dma_resv_assert_held(attach->dmabuf->resv);
 
@@ -29,13 +29,18 @@ static void bar_lease_invalidate_mappings(struct dma_buf_attachment *attach)
 	if (!lease->live)
 		return;
 	WRITE_ONCE(lease->live, false);
+	if (!lease->entered)
+		return;
+	lease->entered = false;
 
-	for (i = 0; i < lease->nr_extents; i++) {
-		bar_device_unmap(lease->device, lease->extents[i].start, lease->extents[i].length);
-		atomic64_inc(&lease->session->unmaps);
-	}
+	outer = bar_lease_get_mapped_outer(lease);
+	if (!outer)
+		return;
+	bar_lease_unmap(lease, 0, lease->size);
+	atomic64_inc(&lease->session->unmaps);
 	if (lease->memory_type == BAR_LEASE_MEMORY_WRITE_COMBINING)
 		bar_memory_drain();
+	dma_buf_put(outer);
 }
 
 static const struct dma_buf_attach_ops bar_lease_attach_ops = {
@@ -135,7 +140,6 @@ static bool bar_pdev_redirects(struct pci_dev *pdev)
 static bool bar_lease_backed_by(struct bar_lease *lease, struct sg_table *sgt)
 {
 	u64 bar_address = pci_bus_address(lease->device->pdev, lease->bar);
-	u64 space = (u64)lease->bar << BAR_SPACE_SHIFT;
 	struct bar_extent *extent = lease->extents;
 	struct bar_extent *end = extent + lease->nr_extents;
 	struct scatterlist *sg;
@@ -150,7 +154,7 @@ static bool bar_lease_backed_by(struct bar_lease *lease, struct sg_table *sgt)
 			u64 run;
 
 			if (extent == end ||
-			    address != bar_address + (extent->start - space) + seen)
+			    address != bar_address + extent->offset + seen)
 				return false;
 
 			run = min(left, extent->length - seen);

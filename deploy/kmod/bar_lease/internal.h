@@ -3,6 +3,7 @@
 #define _BAR_LEASE_INTERNAL_H
 
 #include <linux/atomic.h>
+#include <linux/completion.h>
 #include <linux/bar_lease.h>
 #include <linux/dma-direction.h>
 #include <linux/jiffies.h>
@@ -36,27 +37,17 @@ struct sg_table;
  * member then: no caller knows less. Members that are added later come behind.
  */
 #define BAR_INFO_SIZE_V1   offsetofend(struct bar_lease_info, importer_maps)
-#define BAR_EXPORT_SIZE_V1 offsetofend(struct bar_lease_export, reserved)
+#define BAR_EXPORT_SIZE_V1 offsetofend(struct bar_lease_export, holder)
 #define BAR_REVOKE_SIZE_V1 offsetofend(struct bar_lease_revoke, ids)
 #define BAR_LIST_SIZE_V1   offsetofend(struct bar_lease_list, ranges)
 #define BAR_GET_FD_SIZE_V1 offsetofend(struct bar_lease_get_fd, lease_id)
-
-/*
- * A device's address space: BAR << 56 | offset. No BAR is that large, and the
- * highest address still fits a page offset (unsigned long) and a loff_t.
- */
-#define BAR_SPACE_SHIFT 56
-#define BAR_SPACE_END	((u64)PCI_STD_NUM_BARS << BAR_SPACE_SHIFT)
 
 /**
  * struct bar_device - a PCI function with at least one lease
  * @kref: held by leases and by a pending @drop_work
  * @node: in the list of devices
  * @pdev: the function, a reference
- * @anchor: anonymous-inode file whose mapping is the device's address space;
- *	every lease's DMABUF file uses it as its own f_mapping, so that one
- *	unmapping reaches every VMA over a range, whoever holds it
- * @live_leases: leases, of all sessions, that are not marked revoked
+ * @holders: struct bar_holder by number: whose leases there are
  * @combines: it has had leases whose writes are combined; never cleared
  * @drops: leases whose vfio-pci DMABUF is to be let go of
  * @drop_work: does that; letting go takes VFIO's memory_lock, which a reset can
@@ -66,11 +57,24 @@ struct bar_device {
 	struct kref kref;
 	struct list_head node;
 	struct pci_dev *pdev;
-	struct file *anchor;
-	atomic_t live_leases;
+	struct xarray holders;
 	bool combines;
 	struct llist_head drops;
 	struct work_struct drop_work;
+};
+
+/**
+ * struct bar_holder - who answers for leases of a device, as EXPORT was told
+ * @number: EXPORT's
+ * @nr_leases: leases that point here
+ * @vmas: VMAs that map these leases
+ *
+ * A suspend visits all VMAs of a device, so what one holder can add is bounded.
+ */
+struct bar_holder {
+	u32 number;
+	unsigned int nr_leases;
+	atomic_t vmas;
 };
 
 /**
@@ -103,16 +107,14 @@ struct bar_session {
 
 /**
  * struct bar_extent - one range of a lease
- * @lease: whose
- * @node: in the list of extents of the revoke that marked the lease
- * @start: in the device's address space
+ * @start: in the lease, which presents its ranges one after the other
+ * @offset: in the BAR
  * @length: bytes
  * @pfn: its first page frame
  */
 struct bar_extent {
-	struct bar_lease *lease;
-	struct list_head node;
 	u64 start;
+	u64 offset;
 	u64 length;
 	unsigned long pfn;
 };
@@ -122,21 +124,26 @@ struct bar_extent {
  * @kref: held by @outer until its release, and by the drop of @inner
  * @session: the session that made it, a reference
  * @device: its device, a reference
- * @outer: the DMABUF that clients map. The session's table holds the
- *	reference; without one, a lease must not follow this pointer
+ * @holder: who answers for its VMAs
+ * @outer: the DMABUF that clients map, and whose mapping has all VMAs of the
+ *	lease. The session's table holds the reference; without one, a lease
+ *	must not follow this pointer
  * @drop_node: in the device's drops
+ * @unmap_node: in the list of leases of the revoke that marked it
  * @id: name in the session
  * @bar: base address register
  * @flags: BAR_LEASE_EXPORT_*
  * @memory_type: BAR_LEASE_MEMORY_*, which the entries really have
  * @verified: @inner was seen to back these very bus addresses
  * @vmas: VMAs that map it
+ * @unmap_work: unmaps it where that may take long; holds @outer
  * @invalidate_work: tells importers that it is revoked; holds @outer
  * @drop_work: lets go of @inner after a P2P lease's @outer was released
  * @lock: protects @revoked to @inner
  * @revoked: no page table entry may be inserted, and nothing mapped for DMA, any
  *	more; never cleared
- * @unmapped: the revoke that set @revoked has unmapped the ranges since
+ * @unmapped: the revoke that set @revoked has unmapped all of it since; until
+ *	then the session's table has its reference to @outer
  * @inserting: page faults between their look at @revoked and the end of their
  *	insertion
  * @maps: mappings for DMA by importers, there or being made
@@ -147,6 +154,7 @@ struct bar_extent {
  * @attach: our attachment to @inner, NULL once dropped; under inner->resv
  * @live: @inner was reachable when last asked and hasn't been invalidated
  *	since; under inner->resv
+ * @entered: entries were inserted since @live was last cleared; under inner->resv
  * @size: bytes in all
  * @nr_extents: entries in @extents
  * @extents: the ranges, in the order in which @outer presents them
@@ -155,8 +163,10 @@ struct bar_lease {
 	struct kref kref;
 	struct bar_session *session;
 	struct bar_device *device;
+	struct bar_holder *holder;
 	struct dma_buf *outer;
 	struct llist_node drop_node;
+	struct list_head unmap_node;
 	u64 id;
 	u32 bar;
 	u32 flags;
@@ -164,6 +174,7 @@ struct bar_lease {
 	bool verified;
 	atomic_t vmas;
 
+	struct work_struct unmap_work;
 	struct work_struct invalidate_work;
 	struct work_struct drop_work;
 
@@ -177,14 +188,31 @@ struct bar_lease {
 
 	struct dma_buf_attachment *attach;
 	bool live;
+	bool entered;
 
 	u64 size;
 	unsigned int nr_extents;
 	struct bar_extent extents[] __counted_by(nr_extents);
 };
 
+/**
+ * struct bar_unmapping - leases that one revoke has marked, for a worker to unmap
+ * @kref: held by the revoke and by the worker
+ * @work: does it
+ * @done: all are unmapped but those that may take long
+ * @leases: by @unmap_node, which nobody else uses, because a lease is marked
+ *	once; a reference to the DMABUF of each
+ */
+struct bar_unmapping {
+	struct kref kref;
+	struct work_struct work;
+	struct completion done;
+	struct list_head leases;
+};
+
 /* main.c */
 extern unsigned int bar_max_mappings;
+extern unsigned int bar_max_holder_mappings;
 extern unsigned int bar_revoke_timeout_ms;
 extern bool bar_huge_entries;
 
@@ -203,14 +231,27 @@ int bar_request_return(void __user *arg, const void *request, size_t size);
 long bar_session_revoke(struct bar_session *session, void __user *arg);
 void bar_session_revoke_all(struct bar_session *session);
 
+/* unmap.c */
+void bar_unmap_init_lease(struct bar_lease *lease);
+void bar_unmap_now(struct list_head *leases);
+struct bar_unmapping *bar_unmapping_create(void);
+void bar_unmapping_put(struct bar_unmapping *unmapping);
+void bar_unmapping_run(struct bar_unmapping *unmapping, unsigned long deadline);
+int bar_unmap_init(void);
+void bar_unmap_exit(void);
+
 /* lease.c */
 struct bar_lease *bar_lease_create(struct bar_session *session,
 				   const struct bar_lease_export *request,
 				   const struct bar_lease_range *ranges);
 void bar_lease_discard(struct bar_lease *lease);
 void bar_lease_put(struct bar_lease *lease);
+
+/* ending.c */
 bool bar_lease_begin_insert(struct bar_lease *lease);
 void bar_lease_end_insert(struct bar_lease *lease, u64 start, u64 length);
+void bar_lease_unmap(struct bar_lease *lease, u64 start, u64 length);
+struct dma_buf *bar_lease_get_mapped_outer(struct bar_lease *lease);
 bool bar_lease_is_live(struct bar_lease *lease);
 bool bar_lease_mark_revoked(struct bar_lease *lease);
 void bar_lease_set_unmapped(struct bar_lease *lease);
@@ -259,7 +300,8 @@ void bar_p2p_exit(void);
 /* device.c */
 struct bar_device *bar_device_get(struct pci_dev *pdev);
 void bar_device_put(struct bar_device *device);
-void bar_device_unmap(struct bar_device *device, u64 start, u64 length);
+struct bar_holder *bar_device_get_holder(struct bar_device *device, u32 number);
+void bar_device_put_holder(struct bar_device *device, struct bar_holder *holder);
 void bar_device_flush_writes(struct bar_device *device);
 void bar_device_queue_drop(struct bar_device *device, struct bar_lease *lease);
 int bar_device_init(void);

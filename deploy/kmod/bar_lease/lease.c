@@ -1,31 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A lease: made of checked parts, marked once, freed when nobody holds it. */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+/* A lease: made of checked parts, freed when nobody holds it. */
 
 #include <linux/dma-buf.h>
 #include <linux/err.h>
-#include <linux/jiffies.h>
-#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/mutex.h>
 #include <linux/overflow.h>
-#include <linux/printk.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/wait.h>
 
 #include "internal.h"
 
 #define BAR_PCI_DRIVER "vfio-pci"
 
-/* Woken when something ends that the revoke of a lease waits for. */
-static DECLARE_WAIT_QUEUE_HEAD(bar_lease_ended_wq);
-
 static void bar_lease_release(struct kref *kref)
 {
 	struct bar_lease *lease = container_of(kref, struct bar_lease, kref);
 
+	bar_device_put_holder(lease->device, lease->holder);
 	bar_device_put(lease->device);
 	bar_session_put(lease->session);
 	kfree(lease);
@@ -106,11 +99,9 @@ static int bar_lease_set_ranges(struct bar_lease *lease, struct pci_dev *pdev,
 				const struct bar_lease_range *ranges)
 {
 	u64 bar_length = pci_resource_len(pdev, lease->bar);
-	u64 space = (u64)lease->bar << BAR_SPACE_SHIFT;
 	unsigned int i;
 
-	if (!(pci_resource_flags(pdev, lease->bar) & IORESOURCE_MEM) ||
-	    bar_length > 1ULL << BAR_SPACE_SHIFT)
+	if (!(pci_resource_flags(pdev, lease->bar) & IORESOURCE_MEM))
 		return -EINVAL;
 
 	for (i = 0; i < lease->nr_extents; i++) {
@@ -120,12 +111,16 @@ static int bar_lease_set_ranges(struct bar_lease *lease, struct pci_dev *pdev,
 		if (!ranges[i].length || !PAGE_ALIGNED(ranges[i].offset) ||
 		    !PAGE_ALIGNED(ranges[i].length) ||
 		    check_add_overflow(ranges[i].offset, ranges[i].length, &end) ||
-		    end > bar_length ||
-		    check_add_overflow(lease->size, ranges[i].length, &lease->size))
+		    end > bar_length)
 			return -EINVAL;
 
-		extent->lease = lease;
-		extent->start = space + ranges[i].offset;
+		extent->start = lease->size;
+		/* A file's size is signed. */
+		if (check_add_overflow(lease->size, ranges[i].length, &lease->size) ||
+		    lease->size > LLONG_MAX)
+			return -EINVAL;
+
+		extent->offset = ranges[i].offset;
 		extent->length = ranges[i].length;
 		extent->pfn = PHYS_PFN(pci_resource_start(pdev, lease->bar) + ranges[i].offset);
 		if (!bar_pfns_are_plain(extent->pfn, extent->length))
@@ -165,6 +160,7 @@ struct bar_lease *bar_lease_create(struct bar_session *session,
 	lease->nr_extents = request->nr_ranges;
 	kref_init(&lease->kref);
 	spin_lock_init(&lease->lock);
+	bar_unmap_init_lease(lease);
 	bar_p2p_init_lease(lease);
 	lease->id = request->lease_id;
 	lease->bar = request->bar;
@@ -179,6 +175,12 @@ struct bar_lease *bar_lease_create(struct bar_session *session,
 	if (IS_ERR(lease->device)) {
 		ret = PTR_ERR(lease->device);
 		goto err_free_lease;
+	}
+
+	lease->holder = bar_device_get_holder(lease->device, request->holder);
+	if (IS_ERR(lease->holder)) {
+		ret = PTR_ERR(lease->holder);
+		goto err_put_device;
 	}
 
 	if (lease->memory_type == BAR_LEASE_MEMORY_WRITE_COMBINING)
@@ -204,6 +206,8 @@ err_unimport:
 	bar_lease_unimport(lease);
 err_put_session:
 	bar_session_put(session);
+	bar_device_put_holder(lease->device, lease->holder);
+err_put_device:
 	bar_device_put(lease->device);
 err_free_lease:
 	kfree(lease);
@@ -223,156 +227,9 @@ void bar_lease_discard(struct bar_lease *lease)
 	/* Nobody can have mapped it: nothing to wait for or to unmap. */
 	spin_lock(&lease->lock);
 	lease->revoked = true;
+	lease->unmapped = true;
 	spin_unlock(&lease->lock);
 
 	bar_lease_let_go(lease);
 	dma_buf_put(outer);
-}
-
-/* Has a lease that waits in bar_lease_wait_ended() looked at again. */
-void bar_lease_wake_revokers(void)
-{
-	wake_up_all(&bar_lease_ended_wq);
-}
-
-/**
- * bar_lease_begin_insert - may a page fault insert an entry?
- * @lease: a lease that a VMA holds
- *
- * Returns false once the lease is marked. Otherwise a revoke waits for the
- * bar_lease_end_insert() that has to follow.
- */
-bool bar_lease_begin_insert(struct bar_lease *lease)
-{
-	bool allowed;
-
-	spin_lock(&lease->lock);
-	allowed = !lease->revoked;
-	if (allowed)
-		lease->inserting++;
-	spin_unlock(&lease->lock);
-
-	return allowed;
-}
-
-/**
- * bar_lease_end_insert - the page fault has inserted what it wanted, or nothing
- * @lease: the lease
- * @start: what the entry maps, in the device's address space
- * @length: bytes of it
- */
-void bar_lease_end_insert(struct bar_lease *lease, u64 start, u64 length)
-{
-	bool revoked, wake;
-
-	/* Under the lock: a mark that isn't seen here comes after the entry. */
-	spin_lock(&lease->lock);
-	revoked = lease->revoked;
-	if (!revoked)
-		lease->inserting--;
-	spin_unlock(&lease->lock);
-	if (!revoked)
-		return;
-
-	/*
-	 * Marked meanwhile: the revoke may have unmapped too early for us. So
-	 * this takes the entry away again, and has pushed out what was written
-	 * through it before the revoke can see that we are done.
-	 */
-	bar_device_unmap(lease->device, start, length);
-	bar_device_flush_writes(lease->device);
-
-	spin_lock(&lease->lock);
-	wake = !--lease->inserting;
-	spin_unlock(&lease->lock);
-	if (wake)
-		bar_lease_wake_revokers();
-}
-
-bool bar_lease_is_live(struct bar_lease *lease)
-{
-	return !READ_ONCE(lease->revoked);
-}
-
-/**
- * bar_lease_mark_revoked - let nobody insert or map anything any more
- * @lease: a published lease
- *
- * Returns false when it was marked already. Otherwise the caller has to unmap
- * the lease and say so with bar_lease_set_unmapped().
- */
-bool bar_lease_mark_revoked(struct bar_lease *lease)
-{
-	bool was_live;
-
-	spin_lock(&lease->lock);
-	was_live = !lease->revoked;
-	WRITE_ONCE(lease->revoked, true);
-	spin_unlock(&lease->lock);
-
-	if (was_live) {
-		atomic_dec(&lease->device->live_leases);
-		atomic64_dec(&lease->session->leases_live);
-	}
-	return was_live;
-}
-
-/**
- * bar_lease_set_unmapped - whoever marked a lease has unmapped it
- * @lease: the lease
- *
- * Posted writes have been flushed as well. bar_lease_wake_revokers() has to follow.
- */
-void bar_lease_set_unmapped(struct bar_lease *lease)
-{
-	spin_lock(&lease->lock);
-	lease->unmapped = true;
-	spin_unlock(&lease->lock);
-}
-
-static bool bar_lease_has_ended(struct bar_lease *lease)
-{
-	bool ended;
-
-	spin_lock(&lease->lock);
-	ended = lease->unmapped && !lease->inserting && !lease->maps;
-	spin_unlock(&lease->lock);
-	return ended;
-}
-
-/**
- * bar_lease_wait_ended - wait until no access can be made through a lease
- * @lease: a lease that is marked revoked, by the caller or somebody else
- * @deadline: until when, in jiffies
- *
- * Returns whether it came to that.
- */
-bool bar_lease_wait_ended(struct bar_lease *lease, unsigned long deadline)
-{
-	long left = max(0L, (long)(deadline - jiffies));
-
-	return wait_event_timeout(bar_lease_ended_wq, bar_lease_has_ended(lease), left);
-}
-
-static bool bar_lease_is_mapped(struct bar_lease *lease)
-{
-	bool mapped;
-
-	spin_lock(&lease->lock);
-	mapped = lease->maps;
-	spin_unlock(&lease->lock);
-	return mapped;
-}
-
-/**
- * bar_lease_wait_unmapped - wait until no importer has a mapping, however long that takes
- * @lease: a lease that is marked revoked
- */
-void bar_lease_wait_unmapped(struct bar_lease *lease)
-{
-	if (wait_event_timeout(bar_lease_ended_wq, !bar_lease_is_mapped(lease), BAR_REVOKE_TIMEOUT))
-		return;
-
-	pr_warn_ratelimited("closing a session waits for another device's driver\n");
-	wait_event(bar_lease_ended_wq, !bar_lease_is_mapped(lease));
 }

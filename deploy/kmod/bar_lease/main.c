@@ -20,6 +20,8 @@
  * less than a process may have (65,530).
  */
 unsigned int bar_max_mappings = 1024;
+/* A suspend visits those of all leases of a device: so does what one holder has. */
+unsigned int bar_max_holder_mappings = 4096;
 unsigned int bar_revoke_timeout_ms = 1000;
 /* Kbuild says for which kernels. */
 bool bar_huge_entries = BAR_HUGE_ENTRIES;
@@ -27,6 +29,11 @@ bool bar_huge_entries = BAR_HUGE_ENTRIES;
 static int bar_set_max_mappings(const char *value, const struct kernel_param *parameter)
 {
 	return param_set_uint_minmax(value, parameter, 1, 65536);
+}
+
+static int bar_set_max_holder_mappings(const char *value, const struct kernel_param *parameter)
+{
+	return param_set_uint_minmax(value, parameter, 1, 1048576);
 }
 
 static int bar_set_revoke_timeout(const char *value, const struct kernel_param *parameter)
@@ -39,6 +46,11 @@ static const struct kernel_param_ops bar_max_mappings_ops = {
 	.get = param_get_uint,
 };
 
+static const struct kernel_param_ops bar_max_holder_mappings_ops = {
+	.set = bar_set_max_holder_mappings,
+	.get = param_get_uint,
+};
+
 static const struct kernel_param_ops bar_revoke_timeout_ops = {
 	.set = bar_set_revoke_timeout,
 	.get = param_get_uint,
@@ -47,6 +59,11 @@ static const struct kernel_param_ops bar_revoke_timeout_ops = {
 module_param_cb(max_mappings, &bar_max_mappings_ops, &bar_max_mappings, 0444);
 MODULE_PARM_DESC(max_mappings, "mappings that one lease may have, 1 to 65536 (1024)");
 __MODULE_PARM_TYPE(max_mappings, "uint");
+
+module_param_cb(max_holder_mappings, &bar_max_holder_mappings_ops, &bar_max_holder_mappings, 0444);
+MODULE_PARM_DESC(max_holder_mappings,
+		 "mappings that one holder's leases of one device may have, 1 to 1048576 (4096)");
+__MODULE_PARM_TYPE(max_holder_mappings, "uint");
 
 module_param_cb(revoke_timeout_ms, &bar_revoke_timeout_ops, &bar_revoke_timeout_ms, 0444);
 MODULE_PARM_DESC(revoke_timeout_ms,
@@ -119,16 +136,20 @@ static int __init bar_lease_init(void)
 {
 	int ret;
 
-	/* The address space and the lease ids each need all of an unsigned long. */
+	/* Lease ids need all of an unsigned long. */
 	BUILD_BUG_ON(sizeof(unsigned long) < sizeof(u64));
 
 	ret = bar_device_init();
 	if (ret)
 		return ret;
 
-	ret = bar_p2p_init();
+	ret = bar_unmap_init();
 	if (ret)
 		goto err_device;
+
+	ret = bar_p2p_init();
+	if (ret)
+		goto err_unmap;
 
 	ret = misc_register(&bar_lease_misc);
 	if (ret)
@@ -138,6 +159,8 @@ static int __init bar_lease_init(void)
 
 err_p2p:
 	bar_p2p_exit();
+err_unmap:
+	bar_unmap_exit();
 err_device:
 	bar_device_exit();
 	return ret;
@@ -146,6 +169,7 @@ err_device:
 static void __exit bar_lease_exit(void)
 {
 	misc_deregister(&bar_lease_misc);
+	bar_unmap_exit();
 	bar_p2p_exit();
 	bar_device_exit();
 }

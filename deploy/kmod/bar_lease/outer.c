@@ -14,8 +14,8 @@ static void bar_lease_outer_release(struct dma_buf *outer)
 	struct bar_lease *lease = outer->priv;
 
 	/*
-	 * No VMA and no attachment is left: each holds the file. The device, and
-	 * its anchor, may go; @inner as well, if its reservation was ours.
+	 * No VMA and no attachment is left: each holds the file. The lease may go,
+	 * and @inner as well if its reservation was ours.
 	 */
 	if (lease->flags & BAR_LEASE_EXPORT_P2P)
 		bar_p2p_queue_drop(lease);
@@ -23,11 +23,24 @@ static void bar_lease_outer_release(struct dma_buf *outer)
 		bar_lease_put(lease);
 }
 
+/* False, and accounted for nothing, if a new VMA would be one too many. */
+static bool bar_lease_charge_vma(struct bar_lease *lease)
+{
+	if (!atomic_add_unless(&lease->vmas, 1, bar_max_mappings))
+		return false;
+	if (atomic_add_unless(&lease->holder->vmas, 1, bar_max_holder_mappings))
+		return true;
+
+	atomic_dec(&lease->vmas);
+	return false;
+}
+
 static void bar_lease_vma_open(struct vm_area_struct *vma)
 {
 	struct bar_lease *lease = vma->vm_private_data;
 
 	atomic_inc(&lease->vmas);
+	atomic_inc(&lease->holder->vmas);
 }
 
 static void bar_lease_vma_close(struct vm_area_struct *vma)
@@ -35,14 +48,18 @@ static void bar_lease_vma_close(struct vm_area_struct *vma)
 	struct bar_lease *lease = vma->vm_private_data;
 
 	atomic_dec(&lease->vmas);
+	atomic_dec(&lease->holder->vmas);
 }
 
-/* Splitting is no way past the limit, nor is forking: see ->mmap. */
+/* Splitting is no way past the limits, nor is forking: see ->mmap. */
 static int bar_lease_vma_may_split(struct vm_area_struct *vma, unsigned long address)
 {
 	struct bar_lease *lease = vma->vm_private_data;
 
-	return atomic_read(&lease->vmas) < bar_max_mappings ? 0 : -ENOMEM;
+	if (atomic_read(&lease->vmas) >= bar_max_mappings ||
+	    atomic_read(&lease->holder->vmas) >= bar_max_holder_mappings)
+		return -ENOMEM;
+	return 0;
 }
 
 static const struct vm_operations_struct bar_lease_vm_ops = {
@@ -53,43 +70,32 @@ static const struct vm_operations_struct bar_lease_vm_ops = {
 	.huge_fault = bar_lease_huge_fault,
 };
 
-/*
- * Where in the device's address space do @length bytes at @offset of the lease
- * lie? They must not straddle ranges: a VMA is contiguous in that space.
- */
-static int bar_lease_locate(struct bar_lease *lease, u64 offset, u64 length, u64 *address)
+/* VMAs don't straddle ranges: what is contiguous in a process is so in the BAR. */
+static bool bar_lease_is_in_one_range(struct bar_lease *lease, u64 start, u64 length)
 {
 	unsigned int i;
 
 	for (i = 0; i < lease->nr_extents; i++) {
 		struct bar_extent *extent = &lease->extents[i];
 
-		if (offset < extent->length) {
-			if (length > extent->length - offset)
-				return -EINVAL;
-			*address = extent->start + offset;
-			return 0;
-		}
-		offset -= extent->length;
+		if (start >= extent->start && start - extent->start < extent->length)
+			return length <= extent->length - (start - extent->start);
 	}
-	return -EINVAL;
+	return false;
 }
 
 static int bar_lease_mmap(struct dma_buf *outer, struct vm_area_struct *vma)
 {
 	struct bar_lease *lease = outer->priv;
-	u64 address;
-	int ret;
 
 	/* SHARED is cleared for descriptors that can't be written, MAYSHARE isn't. */
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 
-	/* dma-buf has compared end and size; pages, so neither shift can overflow. */
-	ret = bar_lease_locate(lease, (u64)vma->vm_pgoff << PAGE_SHIFT, vma->vm_end - vma->vm_start,
-			       &address);
-	if (ret)
-		return ret;
+	/* dma-buf has compared end and size; pages, so the shift can't overflow. */
+	if (!bar_lease_is_in_one_range(lease, (u64)vma->vm_pgoff << PAGE_SHIFT,
+				       vma->vm_end - vma->vm_start))
+		return -EINVAL;
 
 	if (!bar_lease_is_live(lease))
 		return -ENODEV;
@@ -101,7 +107,7 @@ static int bar_lease_mmap(struct dma_buf *outer, struct vm_area_struct *vma)
 		vm_flags_clear(vma, VM_MAYWRITE);
 	}
 
-	if (!atomic_add_unless(&lease->vmas, 1, bar_max_mappings))
+	if (!bar_lease_charge_vma(lease))
 		return -ENOMEM;
 
 	/*
@@ -112,7 +118,6 @@ static int bar_lease_mmap(struct dma_buf *outer, struct vm_area_struct *vma)
 	 */
 	vm_flags_set(vma, VM_IO | VM_MIXEDMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_page_prot = bar_memory_page_prot(lease->memory_type, vma->vm_page_prot);
-	vma->vm_pgoff = address >> PAGE_SHIFT;
 	vma->vm_private_data = lease;
 	vma->vm_ops = &bar_lease_vm_ops;
 	return 0;
@@ -150,8 +155,6 @@ int bar_lease_export_outer(struct bar_lease *lease)
 	if (IS_ERR(outer))
 		return PTR_ERR(outer);
 
-	/* Its VMAs belong to the device's address space; each of them holds this file. */
-	outer->file->f_mapping = lease->device->anchor->f_mapping;
 	lease->outer = outer;
 	return 0;
 }

@@ -150,7 +150,6 @@ static void bar_session_publish(struct bar_session *session, struct bar_lease *l
 	xa_store(&session->leases, lease->id, lease, GFP_KERNEL_ACCOUNT);
 	session->nr_leases++;
 	session->nr_ranges += lease->nr_extents;
-	atomic_inc(&lease->device->live_leases);
 	atomic64_inc(&session->leases_live);
 	atomic64_inc(&session->exports);
 	mutex_unlock(&session->lock);
@@ -158,8 +157,7 @@ static void bar_session_publish(struct bar_session *session, struct bar_lease *l
 
 static int bar_export_check(const struct bar_lease_export *request)
 {
-	if (request->flags & ~(BAR_LEASE_EXPORT_READ_ONLY | BAR_LEASE_EXPORT_P2P) ||
-	    request->reserved)
+	if (request->flags & ~(BAR_LEASE_EXPORT_READ_ONLY | BAR_LEASE_EXPORT_P2P))
 		return -EINVAL;
 	if (request->flags & BAR_LEASE_EXPORT_P2P &&
 	    (request->flags & BAR_LEASE_EXPORT_READ_ONLY || request->nr_ranges != 1))
@@ -256,7 +254,6 @@ static bool bar_session_snapshot(struct bar_session *session, struct bar_lease_e
 		return false;
 
 	xa_for_each(&session->leases, id, lease) {
-		u64 space = (u64)lease->bar << BAR_SPACE_SHIFT;
 		struct pci_dev *pdev = lease->device->pdev;
 
 		entries[nr_leases++] = (struct bar_lease_entry){
@@ -273,7 +270,7 @@ static bool bar_session_snapshot(struct bar_session *session, struct bar_lease_e
 		};
 		for (i = 0; i < lease->nr_extents; i++)
 			ranges[nr_ranges++] = (struct bar_lease_range){
-				.offset = lease->extents[i].start - space,
+				.offset = lease->extents[i].offset,
 				.length = lease->extents[i].length,
 			};
 		cond_resched();

@@ -58,7 +58,7 @@ struct bar_lease_range {
  * @revoke_calls: out: REVOKE calls that were carried out, however many ids each had
  * @leases_revoked: out: leases that ended, by REVOKE
  * @faults: out: page faults that inserted entries, for all leases of the session
- * @unmaps: out: unmappings of a device range, by REVOKE or by a suspend
+ * @unmaps: out: leases that were taken out of all processes, by REVOKE or by a suspend
  * @huge_faults: out: those of @faults that inserted an entry of 2 MiB or more
  * @importers: out: DMA attachments to P2P leases of this session that exist now
  * @importer_maps: out: DMA mappings of P2P leases of this session that exist now
@@ -121,7 +121,9 @@ struct bar_lease_info {
  *	which the lease presents them as one contiguous space
  * @verified: out: 1 when the module saw that @dmabuf_fd backs exactly these bus
  *	addresses, 0 when it could only check sizes
- * @reserved: must be 0
+ * @holder: in: who answers for the mappings of the lease, by a number of the
+ *	caller's: a user id, say. The leases of a function with the same holder
+ *	share a limit, the module's max_holder_mappings
  */
 struct bar_lease_export {
 	__u32 argsz;
@@ -136,7 +138,7 @@ struct bar_lease_export {
 	__u32 nr_ranges;
 	__aligned_u64 ranges;
 	__u32 verified;
-	__u32 reserved;
+	__u32 holder;
 };
 
 /*
