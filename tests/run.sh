@@ -17,6 +17,8 @@
 #   vm-stress   leases under stress for minutes, on four machines (BAR_LEASE_STRESS_SECONDS each, 120)
 #   bench       figures, one a line: `bench NAME KEY=VALUE...`
 #
+# Two things run at a time, so that two processors have something to do: what is long begins early. What it found comes in its turn.
+#
 # Needs the .NET SDK, git and root; everything else comes from the distribution's packages and npm. What is slow to make is kept
 # in ~/.cache/bar-broker (BAR_BROKER_CACHE). Logs stay in TestResults when something failed.
 # The last line is `N passed, N failed`; the exit status is 0 if none failed.
@@ -31,6 +33,8 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 . "$root/tests/lib/buf.sh"
 # shellcheck source=lib/stage.sh
 . "$root/tests/lib/stage.sh"
+# shellcheck source=lib/sides.sh
+. "$root/tests/lib/sides.sh"
 # shellcheck source=lib/tally.sh
 . "$root/tests/lib/tally.sh"
 # shellcheck source=lib/parts.sh
@@ -62,12 +66,23 @@ mkdir -p "$results"
 # Not below the checkout: other users have to reach it.
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/bar-broker-tests.XXXXXX")
 chmod 755 "$scratch"
-trap 'rm -rf "$scratch"' EXIT
+# clean_up: at exit, however it comes.
+clean_up() {
+    trap '' HUP INT TERM
+    end_launched
+    rm -rf "$scratch"
+}
+trap clean_up EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
+begin_early "${parts[@]}"
 for part in "${parts[@]}"; do
     echo "$part:"
     "part_${part//-/_}"
 done
+join_all
 # Nobody looks for the logs of what went well.
 ((failed)) || rm -rf "$results"
 verdict

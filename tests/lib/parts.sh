@@ -8,6 +8,28 @@ readonly GUEST_STAGE=/opt/bar-broker-tests
 readonly VM_TIMEOUT=1800
 readonly RUNNER_OPTIONS=(-noColor -noLogo -failSkips)
 
+# begin_early PART...: starts what of these is long, to run beside the others.
+# The scenarios in the machine take longer than all the rest, so they begin as soon as there are programs, and the rest goes on
+# beside them; the installation, which needs no programs, while those are made. So the module's own tests, which measure, have the
+# scenarios' machine beside them or nothing.
+begin_early() {
+    if (($# > 1)) && is_among install "$@"; then
+        beside install check_install
+    fi
+    if is_among vm "$@"; then
+        echo 'programs:'
+        stage_once
+        if [[ $staged == yes ]]; then
+            beside vm check_scenarios_in_vm
+        fi
+    fi
+}
+
+# is_among WORD WORD...: whether the first is one of the others.
+is_among() {
+    [[ " ${*:2} " == *" $1 "* ]]
+}
+
 part_lint() {
     build_once
     [[ $built == yes ]] || return 0
@@ -60,8 +82,16 @@ part_vm() {
     printf '  on %s\n' "$(tail -n 1 <<<"$releases")"
     check_tests vm-module test_module_in_vm
     check_tests vm-stress-short stress_short
+    if is_side vm; then
+        join vm
+        return
+    fi
     stage_once
     [[ $staged == yes ]] || return 0
+    check_scenarios_in_vm
+}
+
+check_scenarios_in_vm() {
     check_tests vm run_scenarios_in_vm
     check vm-backing-file written_through_a_lease "$results/vm"
 }
@@ -92,6 +122,14 @@ written_through_a_lease() {
 
 # The module, its node and its groups, as an operator installs them.
 part_install() {
+    if is_side install; then
+        join install
+    else
+        check_install
+    fi
+}
+
+check_install() {
     check_tests install install_in_vm
 }
 
