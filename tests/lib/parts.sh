@@ -140,9 +140,16 @@ install_in_vm() {
 part_bench() {
     stage_once
     [[ $staged == yes ]] || return 0
+    check stage-benchmarks stage_benchmarks
+    ((status == 0)) || return 0
     check bench-simulated bench_simulated
     check bench-vm bench_vm
     grep -h '^bench ' "$results/bench-simulated.log" "$results/bench-vm.log" || true
+}
+
+stage_benchmarks() {
+    publish_program tests/Benchmarks "$stage/benchmarks" --no-build
+    make_readable "$stage/benchmarks"
 }
 
 bench_simulated() {
@@ -203,7 +210,6 @@ make_stage() {
     publish_program Broker "$stage/broker" --no-build
     publish_program tests/Probe "$stage/probe" --no-build
     publish_program tests/Broker.EndToEnd "$stage/tests" --no-build
-    publish_program tests/Benchmarks "$stage/benchmarks" --no-build
     buf=$(buf_binary)
     install -m 755 "$buf" "$stage/buf"
     make_readable "$payload"
