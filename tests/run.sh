@@ -3,7 +3,7 @@
 #
 # Runs all checks, or the named parts of them:
 #   lint    C#, C and shell are formatted, and clean to their checkers
-#   unit    unit tests
+#   unit    unit tests; what this script is made of counts and ends what it runs
 #   e2e     the scenarios on the simulated device
 #   module  the kernel module compiles for every kernel there is without a warning, W=1 and sparse included; the broker's copies of
 #           its uAPI and of VFIO's are right

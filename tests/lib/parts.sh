@@ -58,6 +58,7 @@ lint_shell() {
 }
 
 part_unit() {
+    check_tests run.sh "$root/tests/lib/selftest.sh"
     build_once
     [[ $built == yes ]] || return 0
     check_tests unit dotnet "$root/tests/Broker.Tests/bin/Release/net10.0/Broker.Tests.dll" "${RUNNER_OPTIONS[@]}" -trait- headers=kernel
