@@ -7,8 +7,8 @@
 #   e2e     the scenarios on the simulated device
 #   module  the kernel module compiles for every kernel there is without a warning, W=1 and sparse included; the broker's copies of
 #           its uAPI and of VFIO's are right
-#   vm      the scenarios on an unmodified kernel, behind VFIO, in a virtual machine
 #   install the module as an operator installs it: DKMS for every kernel there is, systemd and udev in a virtual machine
+#   vm      the module's tests, and the scenarios behind VFIO, on an unmodified kernel in a virtual machine
 # and, only when named:
 #   vm-debug    the module's tests and the stress program on a kernel with KASAN, lockdep and kmemleak (built first: ten minutes)
 #   vm-iommufd  the scenarios on that kernel, which has IOMMUFD as well
@@ -17,7 +17,8 @@
 #   vm-stress   leases under stress for minutes, on four machines (BAR_LEASE_STRESS_SECONDS each, 120)
 #   bench       figures, one a line: `bench NAME KEY=VALUE...`
 #
-# Two things run at a time, so that two processors have something to do: what is long begins early. What it found comes in its turn.
+# The scenarios of `vm` begin as soon as there are programs, and go on beside the other parts: two processors do in less than ten minutes
+# what takes one longer. What they came to is printed in its turn, the last.
 #
 # Needs the .NET SDK, git and root; everything else comes from the distribution's packages and npm. What is slow to make is kept
 # in ~/.cache/bar-broker (BAR_BROKER_CACHE). Logs stay in TestResults when something failed.
@@ -44,7 +45,7 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 # shellcheck source=lib/stress.sh
 . "$root/tests/lib/stress.sh"
 
-readonly ALL_PARTS=(lint unit e2e module vm install) MORE_PARTS=(vm-debug vm-iommufd vm-kernels vm-old vm-stress bench)
+readonly ALL_PARTS=(lint unit e2e module install vm) MORE_PARTS=(vm-debug vm-iommufd vm-kernels vm-old vm-stress bench)
 
 parts=("$@")
 ((${#parts[@]})) || parts=("${ALL_PARTS[@]}")

@@ -8,14 +8,17 @@ readonly GUEST_STAGE=/opt/bar-broker-tests
 readonly VM_TIMEOUT=1800
 readonly RUNNER_OPTIONS=(-noColor -noLogo -failSkips)
 
-# begin_early PART...: starts what of these is long, to run beside the others.
-# The scenarios in the machine take longer than all the rest, so they begin as soon as there are programs, and the rest goes on
-# beside them; the installation, which needs no programs, while those are made. So the module's own tests, which measure, have the
-# scenarios' machine beside them or nothing.
+# begin_early PART...: starts what of these takes long, to run beside the others.
+# The scenarios in the machine take longer than all the rest, so they begin as soon as there are programs. The module's own tests,
+# which measure, have nothing but that machine beside them; what runs only when named has nothing at all: some of it takes both
+# processors, some is figures.
 begin_early() {
-    if (($# > 1)) && is_among install "$@"; then
-        beside install check_install
-    fi
+    local part
+    for part in "$@"; do
+        if is_among "$part" "${MORE_PARTS[@]}"; then
+            return
+        fi
+    done
     if is_among vm "$@"; then
         echo 'programs:'
         stage_once
@@ -123,14 +126,6 @@ written_through_a_lease() {
 
 # The module, its node and its groups, as an operator installs them.
 part_install() {
-    if is_side install; then
-        join install
-    else
-        check_install
-    fi
-}
-
-check_install() {
     check_tests install install_in_vm
 }
 
