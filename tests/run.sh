@@ -3,12 +3,12 @@
 #
 # Runs all checks, or the named parts of them:
 #   lint    C#, C and shell are formatted, and clean to their checkers
-#   unit    unit tests
+#   unit    unit tests; what this script is made of counts and ends what it runs
 #   e2e     the scenarios on the simulated device
 #   module  the kernel module compiles for every kernel there is without a warning, W=1 and sparse included; the broker's copies of
 #           its uAPI and of VFIO's are right
-#   vm      the scenarios on an unmodified kernel, behind VFIO, in a virtual machine
 #   install the module as an operator installs it: DKMS for every kernel there is, systemd and udev in a virtual machine
+#   vm      the module's tests, and the scenarios behind VFIO, on an unmodified kernel in a virtual machine
 # and, only when named:
 #   vm-debug    the module's tests and the stress program on a kernel with KASAN, lockdep and kmemleak (built first: ten minutes)
 #   vm-iommufd  the scenarios on that kernel, which has IOMMUFD as well
@@ -16,6 +16,9 @@
 #   vm-old      what the broker says on kernels that are too old
 #   vm-stress   leases under stress for minutes, on four machines (BAR_LEASE_STRESS_SECONDS each, 120)
 #   bench       figures, one a line: `bench NAME KEY=VALUE...`
+#
+# The scenarios of `vm` begin as soon as there are programs, and go on beside the other parts: two processors do in less than ten minutes
+# what takes one longer. What they came to is printed in its turn, the last.
 #
 # Needs the .NET SDK, git and root; everything else comes from the distribution's packages and npm. What is slow to make is kept
 # in ~/.cache/bar-broker (BAR_BROKER_CACHE). Logs stay in TestResults when something failed.
@@ -31,6 +34,8 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 . "$root/tests/lib/buf.sh"
 # shellcheck source=lib/stage.sh
 . "$root/tests/lib/stage.sh"
+# shellcheck source=lib/sides.sh
+. "$root/tests/lib/sides.sh"
 # shellcheck source=lib/tally.sh
 . "$root/tests/lib/tally.sh"
 # shellcheck source=lib/parts.sh
@@ -40,7 +45,7 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 # shellcheck source=lib/stress.sh
 . "$root/tests/lib/stress.sh"
 
-readonly ALL_PARTS=(lint unit e2e module vm install) MORE_PARTS=(vm-debug vm-iommufd vm-kernels vm-old vm-stress bench)
+readonly ALL_PARTS=(lint unit e2e module install vm) MORE_PARTS=(vm-debug vm-iommufd vm-kernels vm-old vm-stress bench)
 
 parts=("$@")
 ((${#parts[@]})) || parts=("${ALL_PARTS[@]}")
@@ -62,12 +67,23 @@ mkdir -p "$results"
 # Not below the checkout: other users have to reach it.
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/bar-broker-tests.XXXXXX")
 chmod 755 "$scratch"
-trap 'rm -rf "$scratch"' EXIT
+# clean_up: at exit, however it comes.
+clean_up() {
+    trap '' HUP INT TERM
+    end_launched
+    rm -rf "$scratch"
+}
+trap clean_up EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
+begin_early "${parts[@]}"
 for part in "${parts[@]}"; do
     echo "$part:"
     "part_${part//-/_}"
 done
+join_all
 # Nobody looks for the logs of what went well.
 ((failed)) || rm -rf "$results"
 verdict

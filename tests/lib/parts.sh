@@ -8,6 +8,31 @@ readonly GUEST_STAGE=/opt/bar-broker-tests
 readonly VM_TIMEOUT=1800
 readonly RUNNER_OPTIONS=(-noColor -noLogo -failSkips)
 
+# begin_early PART...: starts what of these takes long, to run beside the others.
+# The scenarios in the machine take longer than all the rest, so they begin as soon as there are programs. The module's own tests,
+# which measure, have nothing but that machine beside them; what runs only when named has nothing at all: some of it takes both
+# processors, some is figures.
+begin_early() {
+    local part
+    for part in "$@"; do
+        if is_among "$part" "${MORE_PARTS[@]}"; then
+            return
+        fi
+    done
+    if is_among vm "$@"; then
+        echo 'programs:'
+        stage_once
+        if [[ $staged == yes ]]; then
+            beside vm check_scenarios_in_vm
+        fi
+    fi
+}
+
+# is_among WORD WORD...: whether the first is one of the others.
+is_among() {
+    [[ " ${*:2} " == *" $1 "* ]]
+}
+
 part_lint() {
     build_once
     [[ $built == yes ]] || return 0
@@ -36,6 +61,7 @@ lint_shell() {
 }
 
 part_unit() {
+    check_tests run.sh "$root/tests/lib/selftest.sh"
     build_once
     [[ $built == yes ]] || return 0
     check_tests unit dotnet "$root/tests/Broker.Tests/bin/Release/net10.0/Broker.Tests.dll" "${RUNNER_OPTIONS[@]}" -trait- headers=kernel
@@ -60,8 +86,16 @@ part_vm() {
     printf '  on %s\n' "$(tail -n 1 <<<"$releases")"
     check_tests vm-module test_module_in_vm
     check_tests vm-stress-short stress_short
+    if is_side vm; then
+        join vm
+        return
+    fi
     stage_once
     [[ $staged == yes ]] || return 0
+    check_scenarios_in_vm
+}
+
+check_scenarios_in_vm() {
     check_tests vm run_scenarios_in_vm
     check vm-backing-file written_through_a_lease "$results/vm"
 }
@@ -102,9 +136,16 @@ install_in_vm() {
 part_bench() {
     stage_once
     [[ $staged == yes ]] || return 0
+    check stage-benchmarks stage_benchmarks
+    ((status == 0)) || return 0
     check bench-simulated bench_simulated
     check bench-vm bench_vm
     grep -h '^bench ' "$results/bench-simulated.log" "$results/bench-vm.log" || true
+}
+
+stage_benchmarks() {
+    publish_program tests/Benchmarks "$stage/benchmarks" --no-build
+    make_readable "$stage/benchmarks"
 }
 
 bench_simulated() {
@@ -165,7 +206,6 @@ make_stage() {
     publish_program Broker "$stage/broker" --no-build
     publish_program tests/Probe "$stage/probe" --no-build
     publish_program tests/Broker.EndToEnd "$stage/tests" --no-build
-    publish_program tests/Benchmarks "$stage/benchmarks" --no-build
     buf=$(buf_binary)
     install -m 755 "$buf" "$stage/buf"
     make_readable "$payload"

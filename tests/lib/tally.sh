@@ -1,21 +1,28 @@
 # shellcheck shell=bash disable=SC2154
-# What passed and what failed, over all parts of a run. Sourced; logs go to `results`.
+# What passed and what failed, over all parts of a run. Sourced after sides.sh; logs go to `results`.
 #
 # Nothing here may be called in a condition: bash would then let the functions that it runs go on after an error.
 
 passed=0
 failed=0
 
+# count GOOD BAD
+count() {
+    passed=$((passed + $1))
+    failed=$((failed + $2))
+    side_note counted "$1" "$2"
+}
+
 # check NAME COMMAND...: one check; its output stays in $results/NAME.log unless it fails.
 check() {
     run_logged "$1" "${@:2}"
     if ((status == 0)); then
-        passed=$((passed + 1))
         printf '  %-28s ok, %d s\n' "$1" "$seconds"
+        count 1 0
     else
-        failed=$((failed + 1))
         printf '  %-28s FAILED, exit status %d, %d s\n' "$1" "$status" "$seconds"
         show_end "$1"
+        count 0 1
     fi
 }
 
@@ -26,15 +33,14 @@ check_tests() {
     local good bad
     run_logged "$1" "${@:2}"
     read -r good bad < <(totals "$results/$1.log")
-    passed=$((passed + good))
-    failed=$((failed + bad))
     if ((status == 0 && bad == 0 && good > 0)); then
         printf '  %-28s %4d passed, %d s\n' "$1" "$good" "$seconds"
+        count "$good" 0
         return
     fi
-    ((bad > 0)) || failed=$((failed + 1))
     printf '  %-28s %4d passed, %d FAILED, exit status %d, %d s\n' "$1" "$good" "$bad" "$status" "$seconds"
     show_end "$1"
+    count "$good" "$((bad > 0 ? bad : 1))"
 }
 
 # totals LOG: prints how many tests passed and failed by all totals in LOG.
@@ -51,13 +57,20 @@ totals() {
 # run_logged NAME COMMAND...: with its output in $results/NAME.log; sets `status` and `seconds`.
 run_logged() {
     local start=$SECONDS
-    set +e
-    (
+    side_note begun "$1"
+    if [[ -n $side ]]; then
+        # In the side's own process group: whoever ends that ends this.
+        set +e
+        (
+            set -e
+            "${@:2}"
+        ) >"$results/$1.log" 2>&1 </dev/null
+        status=$?
         set -e
-        "${@:2}"
-    ) >"$results/$1.log" 2>&1 </dev/null
-    status=$?
-    set -e
+    else
+        launch "${@:2}" >"$results/$1.log" 2>&1
+        wait_for_launched "$launched"
+    fi
     seconds=$((SECONDS - start))
 }
 

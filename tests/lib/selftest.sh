@@ -1,0 +1,151 @@
+#!/usr/bin/env bash
+# Usage: selftest.sh
+#
+# Proves that run.sh counts what it runs beside other things, whatever becomes of that, and that nothing outlives it: with parts
+# that only pretend. Ten seconds or so. The last line is `N passed, N failed`.
+# shellcheck source-path=SCRIPTDIR disable=SC2317
+set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
+# shellcheck source=sides.sh
+. "$here/sides.sh"
+# shellcheck source=tally.sh
+. "$here/tally.sh"
+# Seconds that nobody else sleeps.
+export LONG=${LONG:-98765.$$}
+
+# pretend SIDE [MORE]: a run of one side and one check, and of MORE, in place of run.sh's parts.
+pretend() {
+    scratch=$(mktemp -d)
+    results=$scratch
+    trap 'end_launched; rm -rf "$scratch"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    beside it "side_$1"
+    check_tests main tests 2 0
+    [[ -z ${2:-} ]] || "$2"
+    if is_side it; then
+        join it
+    fi
+    verdict
+}
+
+tests() {
+    echo "Total: $(($1 + $2)), Errors: 0, Failed: $2, Skipped: 0"
+}
+
+long() {
+    sleep "$LONG" &
+    sleep "$LONG"
+}
+
+side_good() {
+    check_tests side-tests tests 5 0
+    sleep 1
+    check side-check true
+}
+
+side_bad() {
+    check_tests side-tests tests 5 1
+    check side-check false
+}
+
+side_stopped_by_an_error() {
+    check_tests side-tests tests 5 0
+    false
+    check side-check true
+}
+
+side_that_leaves() {
+    check_tests side-tests tests 5 0
+    exit 0
+}
+
+# What a machine that runs out of memory does.
+side_killed() {
+    check_tests side-tests tests 5 0
+    check side-check killed
+    check side-next true
+}
+
+killed() {
+    sleep "$LONG" &
+    # The side itself; run_logged's subshell is in its group.
+    kill -KILL "$(ps -o pgid= -p "$BASHPID" | tr -d ' ')"
+    sleep "$LONG"
+}
+
+side_long() {
+    check_tests side-tests tests 5 0
+    check side-check long
+}
+
+more_long() {
+    check long long
+}
+
+good=0 bad=0
+
+# expect WHAT FOUND EXPECTED
+expect() {
+    if [[ $2 == "$3" ]]; then
+        echo "ok    $1"
+        good=$((good + 1))
+    else
+        echo "FAIL  $1: found '$2', expected '$3'"
+        bad=$((bad + 1))
+    fi
+}
+
+# run SIDE: sets `status`, and `output` to what it printed.
+run() {
+    status=0
+    output=$("$0" --pretend "$@" 2>/dev/null) || status=$?
+}
+
+count_long() {
+    pgrep -cf "^sleep $LONG" || true
+}
+
+# ends_with SIGNAL STATUS: a run that gets SIGNAL ends with STATUS, and so does all that it started.
+ends_with() {
+    local process try
+    set -m
+    # Whoever started us may have told us to ignore SIGINT, and then so would they.
+    env --default-signal=INT "$0" --pretend long more_long >/dev/null 2>&1 &
+    set +m
+    process=$!
+    for ((try = 0; try < 300 && $(count_long) < 4; try++)); do
+        sleep 0.1
+    done
+    expect 'a side and a check go on at once' "$(count_long)" 4
+    kill -"$1" "$process"
+    status=0
+    wait "$process" || status=$?
+    expect "SIG$1 ends a run" "$status" "$2"
+    expect 'and all that it started' "$(count_long)" 0
+}
+
+if [[ ${1:-} == --pretend ]]; then
+    pretend "${@:2}"
+    exit
+fi
+run good
+expect 'a side is counted' "${output##*$'\n'}" '8 passed, 0 failed'
+expect 'in its turn' "$(awk '{ printf "%s ", $1 }' <<<"$output")" 'main side-tests side-check 8 '
+expect 'and the run is good' "$status" 0
+run bad
+expect "a side's failures are counted" "${output##*$'\n'}" '7 passed, 2 failed'
+expect 'and are those of the run' "$status" 1
+run stopped_by_an_error
+expect 'a side that stops half-way is a failure' "${output##*$'\n'}" '7 passed, 1 failed'
+run that_leaves
+expect 'even with a good status' "${output##*$'\n'}" '7 passed, 1 failed'
+expect 'which the run has not' "$status" 1
+run killed
+expect 'a side that is killed is a failure' "${output##*$'\n'}" '7 passed, 1 failed'
+expect 'and named after what it was at' "$(grep -c 'side-check *FAILED: broken off' <<<"$output")" 1
+expect 'and leaves nothing behind' "$(count_long)" 0
+ends_with TERM 143
+ends_with INT 130
+echo "$good passed, $bad failed"
+((bad == 0))
