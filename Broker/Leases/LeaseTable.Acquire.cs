@@ -21,7 +21,7 @@ internal sealed partial class LeaseTable
         ExportedLease exported;
         try
         {
-            exported = await request.Device.ExportAsync(lease.Id, request.Ranges.Items, request.Options);
+            exported = await request.Device.ExportAsync(lease.Id, connection.Credentials.Uid, request.Ranges.Items, request.Options);
         }
         catch (Exception exception)
         {

@@ -65,7 +65,7 @@ public sealed class SimulatedBarDevice : IBarDevice
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">The ranges are none, of several BARs or out of bounds, <paramref name="id"/> is live, or a peer-to-peer lease was asked for.</exception>
     /// <exception cref="ObjectDisposedException">The device was closed.</exception>
-    public Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, ExportOptions options)
+    public Task<ExportedLease> ExportAsync(LeaseId id, uint holder, ImmutableArray<BarRange> ranges, ExportOptions options)
     {
         ExportCheck.ThrowIfImpossible(Bars, ranges, options);
         if (options.P2P)

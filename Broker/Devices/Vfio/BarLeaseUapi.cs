@@ -69,7 +69,7 @@ internal struct BarLeaseExport
     public uint NrRanges;
     public ulong Ranges;
     public uint Verified;
-    public uint Reserved;
+    public uint Holder;
 }
 
 [StructLayout(LayoutKind.Sequential)]

@@ -19,7 +19,7 @@ internal interface ILeaseSession
 
     /// <summary>Makes a lease of what <paramref name="dmabuf"/> (vfio-pci's, of exactly these ranges) covers. <paramref name="dmabuf"/> stays the caller's.</summary>
     /// <exception cref="UnixException">No lease was made; the header says which errno means what.</exception>
-    SessionLease Export(LeaseId id, PciAddress address, ImmutableArray<BarRange> ranges, ExportOptions options, OwnedDescriptor dmabuf);
+    SessionLease Export(LeaseId id, uint holder, PciAddress address, ImmutableArray<BarRange> ranges, ExportOptions options, OwnedDescriptor dmabuf);
 
     /// <summary>Ends leases for good. Ids that are not live are no error.</summary>
     /// <returns>How many this call ended.</returns>
@@ -114,7 +114,7 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
     public BarLeaseInfo GetInfo() => GetInfo(_session);
 
     /// <inheritdoc/>
-    public unsafe SessionLease Export(LeaseId id, PciAddress address, ImmutableArray<BarRange> ranges, ExportOptions options, OwnedDescriptor dmabuf)
+    public unsafe SessionLease Export(LeaseId id, uint holder, PciAddress address, ImmutableArray<BarRange> ranges, ExportOptions options, OwnedDescriptor dmabuf)
     {
         BarLeaseRange[] list = [.. ranges.Select(range => new BarLeaseRange { Offset = range.Offset, Length = range.Length })];
         bool held = false;
@@ -136,6 +136,7 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
                     MemoryType = BarLeaseUapi.FromMemoryType(options.MemoryType),
                     NrRanges = (uint)list.Length,
                     Ranges = (ulong)pointer,
+                    Holder = holder,
                 };
                 int descriptor = Ioctl.Call(_session, BarLeaseUapi.Export, ref export, "BAR_LEASE_EXPORT");
                 return new SessionLease(new OwnedDescriptor(descriptor), export.MemoryType, export.Verified == 1);

@@ -85,7 +85,7 @@ public sealed partial class VfioBarDevice : IControlledDevice
     /// <exception cref="ArgumentException">The ranges are none, of several BARs, out of bounds, reserved, or too many for the module; or the options contradict each other.</exception>
     /// <exception cref="ObjectDisposedException">The device was closed.</exception>
     /// <exception cref="DeviceStuckException">The kernel does not return from an earlier call.</exception>
-    public Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, ExportOptions options)
+    public Task<ExportedLease> ExportAsync(LeaseId id, uint holder, ImmutableArray<BarRange> ranges, ExportOptions options)
     {
         ExportCheck.ThrowIfImpossible(Bars, ranges, options);
         if (ranges.Length > _session.MaxRanges)
@@ -100,7 +100,7 @@ public sealed partial class VfioBarDevice : IControlledDevice
             throw new MemoryTypeUnavailableException(Name, "its bar_lease module makes no such leases. The administrator can install the module that comes with the broker, or grant uncached memory.");
         }
 
-        return RunWorkAsync("export", () => Export(id, ranges, options));
+        return RunWorkAsync("export", () => Export(id, holder, ranges, options));
     }
 
     /// <inheritdoc/>
@@ -167,7 +167,7 @@ public sealed partial class VfioBarDevice : IControlledDevice
         };
     }
 
-    private ExportedLease Export(LeaseId id, ImmutableArray<BarRange> ranges, ExportOptions options)
+    private ExportedLease Export(LeaseId id, uint holder, ImmutableArray<BarRange> ranges, ExportOptions options)
     {
         // Things may have changed while this waited for its turn.
         ThrowIfUnavailable();
@@ -179,7 +179,7 @@ public sealed partial class VfioBarDevice : IControlledDevice
         SessionLease lease;
         try
         {
-            lease = _session.Export(id, Address!.Value, ranges, options, dmabuf);
+            lease = _session.Export(id, holder, Address!.Value, ranges, options, dmabuf);
         }
         catch (UnixException exception)
         {

@@ -52,7 +52,7 @@ internal sealed partial class FakeBarDevice(string name = "dev0", bool canOverla
     public Exception? RevokeFailure { get; set; }
 
     /// <summary>What the exports asked for.</summary>
-    public ConcurrentQueue<ExportOptions> Exports { get; } = [];
+    public ConcurrentQueue<(uint Holder, ExportOptions Options)> Exports { get; } = [];
 
     /// <summary>The ids of each revoke.</summary>
     public ConcurrentQueue<ImmutableArray<LeaseId>> Revokes { get; } = [];
@@ -74,9 +74,9 @@ internal sealed partial class FakeBarDevice(string name = "dev0", bool canOverla
         }
     }
 
-    public async Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, ExportOptions options)
+    public async Task<ExportedLease> ExportAsync(LeaseId id, uint holder, ImmutableArray<BarRange> ranges, ExportOptions options)
     {
-        Exports.Enqueue(options);
+        Exports.Enqueue((holder, options));
         await ExportCalled.PassAsync();
         if (ExportFailures.TryDequeue(out Exception? failure))
         {

@@ -278,6 +278,6 @@ public sealed class VfioSuspendTests : IAsyncDisposable
     private Task<ExportedLease> ExportAsync(ulong id)
     {
         Assert.Equal(RangeError.None, BarRange.TryCreate(0, 0, 0x1000, out BarRange range));
-        return _device.ExportAsync(new LeaseId(id), [range], ExportOptions.ReadWrite);
+        return _device.ExportAsync(new LeaseId(id), holder: 0, [range], ExportOptions.ReadWrite);
     }
 }

@@ -121,7 +121,8 @@ struct bar_lease_info {
  *	which the lease presents them as one contiguous space
  * @verified: out: 1 when the module saw that @dmabuf_fd backs exactly these bus
  *	addresses, 0 when it could only check sizes
- * @reserved: must be 0
+ * @holder: in: who answers for the lease's mappings; leases of one function with
+ *	the same holder share the module's limit max_holder_mappings
  */
 struct bar_lease_export {
 	__u32 argsz;
@@ -136,7 +137,7 @@ struct bar_lease_export {
 	__u32 nr_ranges;
 	__aligned_u64 ranges;
 	__u32 verified;
-	__u32 reserved;
+	__u32 holder;
 };
 
 /*
