@@ -198,41 +198,38 @@ internal sealed class DeviceSupervisor : IAsyncDisposable
         {
             return await _reopen(definition);
         }
-        catch (StartException exception) when (exception.IsAbsent)
-        {
-            // There will be another event.
-            DeviceLog.NotYet(_logger, definition.Name, exception.Message);
-            _served.SetNote(definition.Name, exception.Message);
-        }
-        catch (StartException exception)
-        {
-            again.Change(ReopenInterval, Timeout.InfiniteTimeSpan);
-            if (before == exception.Message)
-            {
-                DeviceLog.NotYet(_logger, definition.Name, exception.Message);
-            }
-            else
-            {
-                DeviceLog.NotHad(_logger, definition.Name, exception.Message);
-            }
-
-            _served.SetNote(definition.Name, exception.Message);
-        }
-        catch (PolicyException exception)
-        {
-            DeviceLog.Misfit(_logger, definition.Name, exception.Message);
-            _served.SetNote(definition.Name, $"It returned, but does not fit the policy: {exception.Message}");
-        }
 #pragma warning disable CA1031 // A device is taken to pieces while it is looked at; whatever that comes to, the next time may find it whole.
         catch (Exception exception)
 #pragma warning restore CA1031
         {
-            again.Change(ReopenInterval, Timeout.InfiniteTimeSpan);
-            DeviceLog.TakingBackFailed(_logger, definition.Name, exception);
-            _served.SetNote(definition.Name, exception.Message);
-        }
+            LogFailure(definition.Name, exception, isNews: exception.Message != before);
+            _served.SetNote(definition.Name, exception is PolicyException ? $"It returned, but does not fit the policy: {exception.Message}" : exception.Message);
+            if (exception is not (PolicyException or StartException { IsAbsent: true }))
+            {
+                again.Change(ReopenInterval, Timeout.InfiniteTimeSpan);
+            }
 
-        return null;
+            return null;
+        }
+    }
+
+    private void LogFailure(string device, Exception failure, bool isNews)
+    {
+        switch (failure)
+        {
+            case StartException start when start.IsAbsent || !isNews:
+                DeviceLog.NotYet(_logger, device, failure.Message);
+                break;
+            case StartException:
+                DeviceLog.NotHad(_logger, device, failure.Message);
+                break;
+            case PolicyException:
+                DeviceLog.Misfit(_logger, device, failure.Message);
+                break;
+            default:
+                DeviceLog.TakingBackFailed(_logger, device, failure);
+                break;
+        }
     }
 
     private void Follow(IBarDevice device)
