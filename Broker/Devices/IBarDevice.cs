@@ -48,7 +48,7 @@ public interface IBarDevice : IAsyncDisposable
     /// Ends leases, in one step. When it returns, no process reaches the device through any of them. Ids that are not
     /// live are no error.
     /// </summary>
-    /// <exception cref="RevocationUnconfirmedException">That could not be confirmed: none of these ranges may be leased again until a later call returns.</exception>
+    /// <exception cref="RevocationUnconfirmedException">That could not be confirmed of those that it names: none of their ranges may be leased again until a later call returns.</exception>
     Task RevokeAsync(ImmutableArray<LeaseId> ids);
 }
 

@@ -25,6 +25,11 @@ internal interface ILeaseSession
     /// <returns>How many this call ended.</returns>
     /// <exception cref="UnixException">ETIMEDOUT: they are marked, but it is not confirmed. Else nothing, or not all of them, was revoked.</exception>
     int Revoke(ReadOnlySpan<LeaseId> ids);
+
+    /// <summary>The session's leases, in order of their ids: those that are live, and those that are marked while their end is not confirmed.</summary>
+    /// <exception cref="UnixException">The kernel has no memory for it.</exception>
+    /// <exception cref="InvalidDataException">What it listed can't be.</exception>
+    ImmutableArray<ListedLease> List();
 }
 
 /// <summary>A lease that the session made: its descriptor, and what really applies.</summary>
@@ -174,7 +179,7 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
         return failure is null ? revoked : throw failure;
     }
 
-    /// <summary>The session's leases, in order of their ids.</summary>
+    /// <inheritdoc/>
     public unsafe ImmutableArray<ListedLease> List()
     {
         BarLeaseEntry[] entries = [];

@@ -118,10 +118,10 @@ public sealed partial class VfioBarDevice : IControlledDevice
         {
             await RevokeOrBeClosedAsync(ids).WaitAsync(RevokeTimeout, _time);
         }
-        catch (Exception exception) when (exception is UnixException or TimeoutException)
+        catch (TimeoutException exception)
         {
             _logger.RevocationUnconfirmed(exception, Name, ids.Length);
-            throw new RevocationUnconfirmedException(Name, exception);
+            throw new RevocationUnconfirmedException(Name, ids, exception);
         }
     }
 
@@ -213,9 +213,9 @@ public sealed partial class VfioBarDevice : IControlledDevice
         {
             Revoke([id]);
         }
-        catch (UnixException exception)
+        catch (RevocationUnconfirmedException)
         {
-            _logger.RevocationUnconfirmed(exception, Name, 1);
+            // The log has it.
         }
     }
 
@@ -232,15 +232,50 @@ public sealed partial class VfioBarDevice : IControlledDevice
         }
     }
 
-    private int Revoke(ImmutableArray<LeaseId> ids)
+    private bool Revoke(ImmutableArray<LeaseId> ids)
     {
-        int revoked = _session.Revoke(ids.AsSpan());
-        lock (_lock)
+        ImmutableArray<LeaseId> left = [];
+        UnixException? failure = null;
+        try
         {
-            _live.ExceptWith(ids);
+            _session.Revoke(ids.AsSpan());
+        }
+        catch (UnixException exception)
+        {
+            failure = exception;
+            left = FindListed(ids);
         }
 
-        return revoked;
+        lock (_lock)
+        {
+            _live.ExceptWith(ids.Except(left));
+        }
+
+        if (left.IsEmpty)
+        {
+            return true;
+        }
+
+        _logger.RevocationUnconfirmed(failure!, Name, left.Length);
+        throw new RevocationUnconfirmedException(Name, left, failure);
+    }
+
+    /// <summary>
+    /// Those that the session still has, after a revocation that failed: what it does not list any more is confirmed. In whatever state one
+    /// is listed, its end is not; all are, where the list can't be had.
+    /// </summary>
+    private ImmutableArray<LeaseId> FindListed(ImmutableArray<LeaseId> ids)
+    {
+        try
+        {
+            HashSet<LeaseId> listed = [.. _session.List().Select(lease => lease.Id)];
+            return [.. ids.Where(listed.Contains)];
+        }
+        catch (Exception exception) when (exception is UnixException or InvalidDataException)
+        {
+            _logger.ListFailed(exception, Name);
+            return ids;
+        }
     }
 
     private async Task CloseInTimeAsync()
@@ -289,9 +324,9 @@ public sealed partial class VfioBarDevice : IControlledDevice
                 Revoke(left);
             }
         }
-        catch (UnixException exception)
+        catch (RevocationUnconfirmedException)
         {
-            _logger.RevocationUnconfirmed(exception, Name, left.Length);
+            // The log has it.
         }
     }
 

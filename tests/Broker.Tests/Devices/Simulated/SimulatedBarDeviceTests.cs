@@ -209,6 +209,24 @@ public sealed class SimulatedBarDeviceTests
     }
 
     [Fact]
+    public async Task A_revocation_that_fails_for_one_lease_has_ended_the_others()
+    {
+        ulong hostile = 0;
+        await using SimulatedBarDevice device = new("sim", [new(2, 0x100000)])
+        {
+            Truncate = descriptor => Files.Truncate(descriptor, Files.InodeOf(descriptor) == hostile ? ulong.MaxValue : 0),
+        };
+        using OwnedDescriptor first = (await device.ExportAsync(First, holder: 0, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
+        using OwnedDescriptor second = (await device.ExportAsync(Second, holder: 0, [Range(0x1000, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
+        hostile = Files.InodeOf(first);
+
+        Assert.Equal([First], (await Assert.ThrowsAsync<RevocationUnconfirmedException>(() => device.RevokeAsync([First, Second]))).Unconfirmed);
+
+        Assert.Equal(0UL, Files.LengthOf(second));
+        hostile = 0;
+    }
+
+    [Fact]
     public async Task A_truncation_that_failed_is_tried_again_by_the_next_revoke()
     {
         bool fail = true;

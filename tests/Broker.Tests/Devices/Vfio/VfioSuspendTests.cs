@@ -11,8 +11,8 @@ namespace BarBroker.Tests.Devices.Vfio;
 /// <summary>A VFIO device that is suspended, resumed and reset.</summary>
 public sealed class VfioSuspendTests : IAsyncDisposable
 {
-    private readonly VfioBarDeviceTests.FakeFunction _function = new();
-    private readonly VfioBarDeviceTests.FakeSession _session = new();
+    private readonly FakeFunction _function = new();
+    private readonly FakeSession _session = new();
     private readonly VfioBarDevice _device;
     private readonly List<DeviceChange> _changes = [];
 

@@ -10,8 +10,8 @@ namespace BarBroker.Tests.Devices.Vfio;
 /// <summary>A VFIO device of which the kernel does not return.</summary>
 public sealed class VfioWatchdogTests : IDisposable
 {
-    private readonly VfioBarDeviceTests.FakeFunction _function = new();
-    private readonly VfioBarDeviceTests.FakeSession _session = new();
+    private readonly FakeFunction _function = new();
+    private readonly FakeSession _session = new();
     private readonly FakeTimeProvider _time = new();
     private readonly ManualResetEventSlim _entered = new();
     private readonly ManualResetEventSlim _release = new();
