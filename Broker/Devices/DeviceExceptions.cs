@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace BarBroker.Devices;
 
 /// <summary>The device can't be reached for a while: memory decode is off, it is in reset or in low power.</summary>
@@ -13,9 +15,9 @@ public sealed class MemoryTypeUnavailableException(string device, string cause, 
     : Exception($"Device '{device}' can't be mapped write-combining: {cause}", innerException);
 
 /// <summary>The kernel did not confirm in time that leases have ended.</summary>
-public sealed class RevocationUnconfirmedException(string device, Exception? innerException = null)
+public sealed class RevocationUnconfirmedException(string device, ImmutableArray<LeaseId> unconfirmed, Exception? innerException = null)
     : Exception($"Device '{device}': the kernel did not confirm that the leases have ended; their ranges stay quarantined.", innerException)
 {
-    /// <summary>The kernel has not even returned: another attempt would wait behind this one.</summary>
-    public bool IsHung => InnerException is TimeoutException;
+    /// <summary>The leases in question. All others that were to end with them have ended.</summary>
+    public ImmutableArray<LeaseId> Unconfirmed { get; } = unconfirmed;
 }

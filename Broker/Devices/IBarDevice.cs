@@ -31,11 +31,15 @@ public interface IBarDevice : IAsyncDisposable
     /// Makes the descriptor of a new lease. The caller owns it. When this throws, nothing was leased, and the kernel knows
     /// no lease <paramref name="id"/>.
     /// </summary>
+    /// <param name="id">Names it.</param>
+    /// <param name="holder">Who answers for what it costs the device: a number that means nothing here but same or another.</param>
+    /// <param name="ranges">What it is of, in the order in which it presents them.</param>
+    /// <param name="options">What it is to be like.</param>
     /// <exception cref="DeviceSuspendedException">The device can't be reached at the moment.</exception>
     /// <exception cref="DeviceGoneException">It never will again.</exception>
     /// <exception cref="UnixException">The kernel refused for another reason.</exception>
     /// <exception cref="MemoryTypeUnavailableException">It has no memory of the type that was asked for.</exception>
-    Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, ExportOptions options);
+    Task<ExportedLease> ExportAsync(LeaseId id, uint holder, ImmutableArray<BarRange> ranges, ExportOptions options);
 
     /// <summary>What a mapping gets that is to be of type <paramref name="wanted"/>; null when it can't be had.</summary>
     MemoryType? MemoryTypeFor(MemoryType wanted);
@@ -44,7 +48,7 @@ public interface IBarDevice : IAsyncDisposable
     /// Ends leases, in one step. When it returns, no process reaches the device through any of them. Ids that are not
     /// live are no error.
     /// </summary>
-    /// <exception cref="RevocationUnconfirmedException">That could not be confirmed: none of these ranges may be leased again until a later call returns.</exception>
+    /// <exception cref="RevocationUnconfirmedException">That could not be confirmed of those that it names: none of their ranges may be leased again until a later call returns.</exception>
     Task RevokeAsync(ImmutableArray<LeaseId> ids);
 }
 

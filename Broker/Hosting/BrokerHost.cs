@@ -41,9 +41,10 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
         await using DeviceOpener opener = new(loggers, time);
         await opener.CheckKernelAsync(policy).WaitAsync(stop);
         uint group = FindGroup(policy.ClientGroup);
-        ImmutableArray<IBarDevice> devices = await opener.OpenAsync(policy, policyFile, stop);
+        ImmutableArray<IBarDevice> devices = await opener.OpenAllAsync(policy, policyFile, stop);
         ServedDevices served = new(policy, devices);
-        LeaseTable leases = new(devices, new LeaseLimits(), time, loggers.CreateLogger<LeaseTable>());
+        IBarDevice[] open = [.. devices.Where(device => device is not UnopenedDevice)];
+        LeaseTable leases = new(open, new LeaseLimits(), time, loggers.CreateLogger<LeaseTable>());
         BrokerService broker = new(served, leases, loggers.CreateLogger<BrokerService>());
         AdminService admin = new(served, leases, loggers.CreateLogger<AdminService>());
         string brokerSocket = Path.Combine(policy.RuntimeDirectory, BrokerSocketName);
@@ -62,7 +63,7 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
         string[] services = ["", broker.Descriptor.FullName, admin.Descriptor.FullName];
         SetHealth(server, services, HealthCheckResponse.Types.ServingStatus.Serving);
         await using DeviceSupervisor supervisor = new(
-            served, leases, server.Health, definition => opener.ReopenAsync(definition, policyFile), time, loggers.CreateLogger<DeviceSupervisor>());
+            served, leases, server.Health, definition => opener.OpenAsync(definition, policyFile), time, loggers.CreateLogger<DeviceSupervisor>());
         using IDisposable? arrivals = opener.ListenForArrivals(supervisor.LookAgain);
         supervisor.Start();
         RuntimeDirectory.Prepare(policy.RuntimeDirectory);
@@ -70,7 +71,7 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
 
         ServiceManager manager = ServiceManager.FromEnvironment(_logger);
         manager.Notify("READY=1");
-        HostLog.Serving(_logger, devices.Length, brokerSocket, policy.ClientGroup.ToString(), adminSocket);
+        HostLog.Serving(_logger, open.Length, brokerSocket, policy.ClientGroup.ToString(), adminSocket);
         Serving();
         await stop.UntilCancelledAsync(CancellationToken.None);
 

@@ -1,6 +1,6 @@
 namespace BarBroker.Hosting;
 
-/// <summary>The log of devices that go and return. Ids are stable.</summary>
+/// <summary>The log of devices that come, go and return. Ids are stable.</summary>
 internal static partial class DeviceLog
 {
     [LoggerMessage(1301, LogLevel.Information, "Device '{Device}' is back: leases of it can be had again", EventName = "DeviceReturned")]
@@ -9,7 +9,7 @@ internal static partial class DeviceLog
     [LoggerMessage(1302, LogLevel.Debug, "Device '{Device}' can't be taken back yet: {Error}", EventName = "DeviceNotYet")]
     public static partial void NotYet(ILogger logger, string device, string error);
 
-    [LoggerMessage(1303, LogLevel.Error, "Device '{Device}' returned, but does not fit the policy; it stays gone. Put the old one back, or correct the policy and restart the broker: {Error}", EventName = "DeviceMisfit")]
+    [LoggerMessage(1303, LogLevel.Error, "Device '{Device}' is there, but does not fit the policy; it stays gone. Put the old one back, or correct the policy and restart the broker: {Error}", EventName = "DeviceMisfit")]
     public static partial void Misfit(ILogger logger, string device, string error);
 
     [LoggerMessage(1304, LogLevel.Critical, "Device '{Device}' is looked after no more, and stays gone if it goes away", EventName = "SupervisionFailed")]
@@ -32,4 +32,7 @@ internal static partial class DeviceLog
 
     [LoggerMessage(1310, LogLevel.Information, "Device '{Device}', which was being opened when the broker was told to stop, was not had in the end", EventName = "LateOpenFailed")]
     public static partial void LateOpenFailed(ILogger logger, string device, Exception exception);
+
+    [LoggerMessage(1311, LogLevel.Warning, "Starting without device '{Device}'; it is taken in once the kernel has returned from opening it", EventName = "StartsWithout")]
+    public static partial void StartsWithout(ILogger logger, string device);
 }

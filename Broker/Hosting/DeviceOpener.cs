@@ -12,8 +12,12 @@ namespace BarBroker.Hosting;
 /// <param name="root">Where the file system begins; another than <c>/</c> in tests.</param>
 internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, string root = "/") : IAsyncDisposable
 {
+    /// <summary>How long the start waits for devices to be opened: as long as any call into the kernel has before its device counts as stuck.</summary>
+    internal static readonly TimeSpan OpenLimit = DeviceThread.Overdue;
+
     private readonly Lock _lock = new();
     private readonly List<IBarDevice> _devices = [];
+    private readonly ILogger _logger = loggers.CreateLogger<DeviceOpener>();
     private VfioDeviceOpener? _vfio;
 
     /// <summary>Stands in for VFIO in tests.</summary>
@@ -33,44 +37,61 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
 
         try
         {
-            await Vfio.CheckKernelAsync(functions);
+            await Vfio.CheckKernelAsync(functions).WaitAsync(OpenLimit, time);
         }
         catch (UnfitKernelException exception)
         {
             throw Unfit(exception);
         }
+        catch (TimeoutException)
+        {
+            // Nothing is known against the kernel yet; whoever opens its functions finds out.
+        }
     }
 
-    /// <summary>Opens every device, and checks that windows and areas fit it.</summary>
+    /// <summary>
+    /// Opens every device, side by side, and checks that windows and areas fit it. One from whose opening the kernel does not return in time is
+    /// an <see cref="UnopenedDevice"/>: it holds up neither the others nor the start.
+    /// </summary>
     /// <param name="policy">The policy.</param>
     /// <param name="file">Its file, for errors.</param>
     /// <param name="stop">Gives up: a device that is being opened then is closed once it is open.</param>
-    /// <exception cref="StartException">A device can't be had.</exception>
+    /// <exception cref="StartException">Devices can't be had.</exception>
     /// <exception cref="PolicyException">The policy does not fit the devices.</exception>
-    public async Task<ImmutableArray<IBarDevice>> OpenAsync(BrokerPolicy policy, string file, CancellationToken stop = default)
+    public async Task<ImmutableArray<IBarDevice>> OpenAllAsync(BrokerPolicy policy, string file, CancellationToken stop = default)
     {
-        PolicyErrors errors = new(file);
-        foreach (DeviceDefinition definition in policy.Devices)
+        (DeviceDefinition Definition, Task<IBarDevice> Device)[] openings = [.. policy.Devices.Select(definition => (definition, OpenAsync(definition, file)))];
+        await Task.WhenAll(openings.Select(opening => (Task)opening.Device)).WaitAsync(OpenLimit, time, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        try
         {
-            IBarDevice device = await OpenUnlessStoppedAsync(definition, file, stop);
-            _devices.Add(device);
-            CheckFit(definition, device, errors);
+            stop.ThrowIfCancellationRequested();
+            StartFailures.ThrowIfAny(file, [.. openings.Select(opening => opening.Device.Exception?.InnerException).OfType<Exception>()]);
+        }
+        catch
+        {
+            foreach ((DeviceDefinition definition, Task<IBarDevice> device) in openings.Where(opening => !opening.Device.IsCompleted))
+            {
+                DeviceLog.StoppedWhileOpening(_logger, definition.Name);
+                _ = CloseLateAsync(definition, device);
+            }
+
+            throw;
         }
 
-        errors.ThrowIfAny();
-        return [.. _devices];
+        // Some may have returned, and even failed, since.
+        return [.. openings.Select(opening => opening.Device.IsCompletedSuccessfully ? opening.Device.Result : StartWithout(opening.Definition, opening.Device))];
     }
 
-    /// <summary>Opens a device once more that was closed because it went away. It must fit the policy as it had to at the start.</summary>
+    /// <summary>Opens a device, at the start or once more after it went away, and checks that the policy fits it. It is closed with this opener, if not before.</summary>
     /// <exception cref="StartException">It can't be had.</exception>
     /// <exception cref="PolicyException">The policy does not fit it.</exception>
-    public async Task<IBarDevice> ReopenAsync(DeviceDefinition definition, string file)
+    public async Task<IBarDevice> OpenAsync(DeviceDefinition definition, string file)
     {
-        IBarDevice device = await OpenAsync(definition, file);
+        IBarDevice device = await OpenSourceAsync(definition, file);
         try
         {
             PolicyErrors errors = new(file);
-            CheckFit(definition, device, errors);
+            CheckGeometry(definition, device.Bars, device.MaxRanges, errors);
             errors.ThrowIfAny();
         }
         catch
@@ -79,6 +100,7 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
             throw;
         }
 
+        WarnOfMissingMemory(definition, device, _logger);
         lock (_lock)
         {
             _devices.RemoveAll(old => old.Name == device.Name);
@@ -144,12 +166,6 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
         }
     }
 
-    private void CheckFit(DeviceDefinition definition, IBarDevice device, PolicyErrors errors)
-    {
-        CheckGeometry(definition, device.Bars, device.MaxRanges, errors);
-        WarnOfMissingMemory(definition, device, loggers.CreateLogger<DeviceOpener>());
-    }
-
     private async Task CloseAsync(IBarDevice device)
     {
         try
@@ -158,7 +174,7 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
         }
         catch (RevocationUnconfirmedException exception)
         {
-            HostLog.CloseFailed(loggers.CreateLogger<DeviceOpener>(), device.Name, exception);
+            HostLog.CloseFailed(_logger, device.Name, exception);
         }
     }
 
@@ -172,19 +188,10 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
         }
     }
 
-    private async Task<IBarDevice> OpenUnlessStoppedAsync(DeviceDefinition definition, string file, CancellationToken stop)
+    private UnopenedDevice StartWithout(DeviceDefinition definition, Task<IBarDevice> opening)
     {
-        Task<IBarDevice> opening = OpenAsync(definition, file);
-        try
-        {
-            return await opening.WaitAsync(stop);
-        }
-        catch (OperationCanceledException) when (stop.IsCancellationRequested)
-        {
-            DeviceLog.StoppedWhileOpening(loggers.CreateLogger<DeviceOpener>(), definition.Name);
-            _ = CloseLateAsync(definition, opening);
-            throw;
-        }
+        DeviceLog.StartsWithout(_logger, definition.Name);
+        return new UnopenedDevice(definition.Name, (definition.Source as PciSource)?.Address, opening);
     }
 
     private async Task CloseLateAsync(DeviceDefinition definition, Task<IBarDevice> opening)
@@ -197,14 +204,14 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
         catch (Exception exception)
 #pragma warning restore CA1031
         {
-            DeviceLog.LateOpenFailed(loggers.CreateLogger<DeviceOpener>(), definition.Name, exception);
+            DeviceLog.LateOpenFailed(_logger, definition.Name, exception);
         }
     }
 
-    private async Task<IBarDevice> OpenAsync(DeviceDefinition definition, string file)
+    private async Task<IBarDevice> OpenSourceAsync(DeviceDefinition definition, string file)
     {
         await using ITimer watchdog = time.CreateTimer(
-            _ => DeviceLog.OpenOverdue(loggers.CreateLogger<DeviceOpener>(), definition.Name, DeviceThread.Overdue.TotalSeconds), null, DeviceThread.Overdue, Timeout.InfiniteTimeSpan);
+            _ => DeviceLog.OpenOverdue(_logger, definition.Name, DeviceThread.Overdue.TotalSeconds), null, DeviceThread.Overdue, Timeout.InfiniteTimeSpan);
         switch (definition.Source)
         {
             case SimulatedSource simulated:

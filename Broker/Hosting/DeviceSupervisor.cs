@@ -11,8 +11,9 @@ using ServingStatus = BarBroker.Grpc.Health.V1.HealthCheckResponse.Types.Serving
 namespace BarBroker.Hosting;
 
 /// <summary>
-/// Looks after the devices while the broker serves: gives those back that the kernel wants, takes them again when they return, tells
-/// health by device (<c>device/NAME</c>), and tries again to end what is quarantined. What happens to one device holds up no other.
+/// Looks after the devices while the broker serves: takes those in whose opening took too long for the start, gives those back that the kernel
+/// wants, takes them again when they return, tells health by device (<c>device/NAME</c>), and tries again to end what is quarantined. What
+/// happens to one device holds up no other.
 /// </summary>
 /// <remarks>
 /// Health is SERVING only while leases of the device can be had and nothing of it is quarantined. That of the broker itself does not depend on it.
@@ -48,8 +49,8 @@ internal sealed class DeviceSupervisor : IAsyncDisposable
     private readonly Dictionary<string, ITimer> _retries = new(StringComparer.Ordinal);
     private readonly List<Task> _tasks = [];
 
-    /// <param name="served">The devices, open.</param>
-    /// <param name="leases">Their leases.</param>
+    /// <param name="served">The devices: open, or being opened.</param>
+    /// <param name="leases">Their leases; it has those that are open.</param>
     /// <param name="health">Where their health is told.</param>
     /// <param name="reopen">Opens a device once more; a failure is a <see cref="StartException"/> or a <see cref="PolicyException"/>.</param>
     /// <param name="time">The clock.</param>
@@ -122,9 +123,18 @@ internal sealed class DeviceSupervisor : IAsyncDisposable
         {
             while (true)
             {
-                await device.Gone.UntilCancelledAsync(_stop.Token);
-                await GiveBackAsync(device);
-                device = await TakeBackAsync(definition);
+                if (device is not UnopenedDevice)
+                {
+                    await device.Gone.UntilCancelledAsync(_stop.Token);
+                    await GiveBackAsync(device);
+                }
+
+                if (await TakeAsync(definition, device as UnopenedDevice) is not IControlledDevice next)
+                {
+                    return;
+                }
+
+                device = next;
             }
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
@@ -165,74 +175,76 @@ internal sealed class DeviceSupervisor : IAsyncDisposable
         _leases.SettleClosed(device);
     }
 
-    private async Task<IControlledDevice> TakeBackAsync(DeviceDefinition definition)
+    /// <param name="definition">The device.</param>
+    /// <param name="unopened">Stands for it, if it is being opened already.</param>
+    private async Task<IBarDevice> TakeAsync(DeviceDefinition definition, UnopenedDevice? unopened)
     {
         Channel<bool> arrivals = _arrivals[definition.Name];
         await using ITimer again = _time.CreateTimer(_ => arrivals.Writer.TryWrite(true), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        while (true)
+        IBarDevice? device = unopened is null ? null : await TryOpenAsync(definition, () => unopened.Opening, again);
+        if (device is null)
+        {
+            unopened?.NotHad();
+        }
+
+        while (device is null)
         {
             await arrivals.Reader.ReadAsync(_stop.Token);
-            if (await TryOpenAsync(definition, again) is { } device)
-            {
-                // First the table: whoever finds the device can lease it.
-                _leases.Attach(device);
-                _served.Replace(device);
-                Follow(device);
-                DeviceLog.Returned(_logger, definition.Name);
-                if (device is IControlledDevice controlled)
-                {
-                    return controlled;
-                }
-            }
+            device = await TryOpenAsync(definition, () => _reopen(definition), again);
         }
+
+        // First the table: whoever finds the device can lease it.
+        _leases.Attach(device);
+        _served.Replace(device);
+        Follow(device);
+        DeviceLog.Returned(_logger, definition.Name);
+        return device;
     }
 
     /// <param name="definition">The device.</param>
+    /// <param name="open">Opens it.</param>
     /// <param name="again">Is started when it should be tried again without a sign.</param>
-    private async Task<IBarDevice?> TryOpenAsync(DeviceDefinition definition, ITimer again)
+    private async Task<IBarDevice?> TryOpenAsync(DeviceDefinition definition, Func<Task<IBarDevice>> open, ITimer again)
     {
         string? before = _served.NoteOf(definition.Name);
         string overdue = string.Create(CultureInfo.InvariantCulture, $"The kernel has not returned from opening it for {DeviceThread.Overdue.TotalSeconds} s: see its log.");
         await using ITimer watchdog = _time.CreateTimer(_ => _served.SetNote(definition.Name, overdue), null, DeviceThread.Overdue, Timeout.InfiniteTimeSpan);
         try
         {
-            return await _reopen(definition);
-        }
-        catch (StartException exception) when (exception.IsAbsent)
-        {
-            // There will be another event.
-            DeviceLog.NotYet(_logger, definition.Name, exception.Message);
-            _served.SetNote(definition.Name, exception.Message);
-        }
-        catch (StartException exception)
-        {
-            again.Change(ReopenInterval, Timeout.InfiniteTimeSpan);
-            if (before == exception.Message)
-            {
-                DeviceLog.NotYet(_logger, definition.Name, exception.Message);
-            }
-            else
-            {
-                DeviceLog.NotHad(_logger, definition.Name, exception.Message);
-            }
-
-            _served.SetNote(definition.Name, exception.Message);
-        }
-        catch (PolicyException exception)
-        {
-            DeviceLog.Misfit(_logger, definition.Name, exception.Message);
-            _served.SetNote(definition.Name, $"It returned, but does not fit the policy: {exception.Message}");
+            return await open();
         }
 #pragma warning disable CA1031 // A device is taken to pieces while it is looked at; whatever that comes to, the next time may find it whole.
         catch (Exception exception)
 #pragma warning restore CA1031
         {
-            again.Change(ReopenInterval, Timeout.InfiniteTimeSpan);
-            DeviceLog.TakingBackFailed(_logger, definition.Name, exception);
-            _served.SetNote(definition.Name, exception.Message);
-        }
+            LogFailure(definition.Name, exception, isNews: exception.Message != before);
+            _served.SetNote(definition.Name, exception is PolicyException ? $"It is there, but does not fit the policy: {exception.Message}" : exception.Message);
+            if (exception is not (PolicyException or StartException { IsAbsent: true }))
+            {
+                again.Change(ReopenInterval, Timeout.InfiniteTimeSpan);
+            }
 
-        return null;
+            return null;
+        }
+    }
+
+    private void LogFailure(string device, Exception failure, bool isNews)
+    {
+        switch (failure)
+        {
+            case StartException start when start.IsAbsent || !isNews:
+                DeviceLog.NotYet(_logger, device, failure.Message);
+                break;
+            case StartException:
+                DeviceLog.NotHad(_logger, device, failure.Message);
+                break;
+            case PolicyException:
+                DeviceLog.Misfit(_logger, device, failure.Message);
+                break;
+            default:
+                DeviceLog.TakingBackFailed(_logger, device, failure);
+                break;
+        }
     }
 
     private void Follow(IBarDevice device)

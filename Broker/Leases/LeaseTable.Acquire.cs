@@ -21,7 +21,7 @@ internal sealed partial class LeaseTable
         ExportedLease exported;
         try
         {
-            exported = await request.Device.ExportAsync(lease.Id, request.Ranges.Items, request.Options);
+            exported = await request.Device.ExportAsync(lease.Id, connection.Credentials.Uid, request.Ranges.Items, request.Options);
         }
         catch (Exception exception)
         {
@@ -55,6 +55,11 @@ internal sealed partial class LeaseTable
         lock (_lock)
         {
             ThrowIfShuttingDown();
+            if (request.Device.ConditionOf().StuckIn is { } call)
+            {
+                throw Translate(new DeviceStuckException(request.Device.Name, call));
+            }
+
             if (CurrentOf(request.Device) is not { } device || request.Device.Gone.IsCancellationRequested)
             {
                 throw new LeaseRefusedException(LeaseRefusal.DeviceGone, $"Device '{request.Device.Name}' is gone: it was unplugged or unbound from vfio-pci. Try again once it is back.");

@@ -138,42 +138,26 @@ internal sealed partial class LeaseTable
     private Task RevokeAsync(IEnumerable<Lease> leases)
         => Task.WhenAll(leases.GroupBy(lease => lease.Request.Device).Select(group => RevokeAsync(group.Key, [.. group])));
 
-    /// <summary>
-    /// One call to the device; if that can't be confirmed, one per holder, so that no client pays for another's. Not if the call hangs: the
-    /// others would hang behind it, and whoever waits for this would wait as long again.
-    /// </summary>
+    /// <summary>One call to the device, whatever becomes of it: no client pays for another's lease whose end is not confirmed.</summary>
     private async Task RevokeAsync(IBarDevice device, ImmutableArray<Lease> leases)
     {
-        RevokeOutcome outcome = await TryRevokeAsync(device, leases);
-        if (outcome is RevokeOutcome.Confirmed)
-        {
-            Settle(leases, confirmed: true);
-            return;
-        }
-
-        ImmutableArray<Lease>[] byHolder = [.. leases.GroupBy(lease => lease.Holder).Select(group => group.ToImmutableArray())];
-        if (byHolder.Length == 1 || outcome is RevokeOutcome.Hung)
-        {
-            Settle(leases, confirmed: false);
-            return;
-        }
-
-        await Task.WhenAll(byHolder.Select(async group => Settle(group, await TryRevokeAsync(device, group) is RevokeOutcome.Confirmed)));
-    }
-
-    private async Task<RevokeOutcome> TryRevokeAsync(IBarDevice device, ImmutableArray<Lease> leases)
-    {
+        ImmutableArray<LeaseId> ids = [.. leases.Select(lease => lease.Id)];
+        HashSet<LeaseId> unconfirmed = [];
         try
         {
-            await device.RevokeAsync([.. leases.Select(lease => lease.Id)]);
-            return RevokeOutcome.Confirmed;
+            await device.RevokeAsync(ids);
         }
 #pragma warning disable CA1031 // Whatever it was, it is no confirmation.
         catch (Exception exception)
 #pragma warning restore CA1031
         {
-            LeaseLog.RevokeFailed(_logger, device.Name, leases.Length, exception);
-            return exception is RevocationUnconfirmedException { IsHung: true } ? RevokeOutcome.Hung : RevokeOutcome.Unconfirmed;
+            unconfirmed.UnionWith(exception is RevocationUnconfirmedException some ? some.Unconfirmed : ids);
+            LeaseLog.RevokeFailed(_logger, device.Name, unconfirmed.Count, exception);
+        }
+
+        foreach (IGrouping<bool, Lease> group in leases.GroupBy(lease => !unconfirmed.Contains(lease.Id)))
+        {
+            Settle([.. group], confirmed: group.Key);
         }
     }
 
@@ -287,13 +271,6 @@ internal sealed partial class LeaseTable
         {
             _ = Task.Run(() => RevokeAsync(batch.ToRevoke));
         }
-    }
-
-    private enum RevokeOutcome
-    {
-        Confirmed,
-        Unconfirmed,
-        Hung,
     }
 
     /// <param name="ToRevoke">Leases for this batch's owner to revoke.</param>

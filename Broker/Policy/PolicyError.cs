@@ -36,6 +36,8 @@ internal sealed class PolicyErrors(string file)
 
     public void Add(JsonItem item, string message) => Add(item.At, item.Path, message);
 
+    public void Add(IEnumerable<PolicyError> errors) => _errors.AddRange(errors);
+
     public void ThrowIfAny()
     {
         if (Any)

@@ -65,7 +65,7 @@ public sealed class SimulatedBarDevice : IBarDevice
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">The ranges are none, of several BARs or out of bounds, <paramref name="id"/> is live, or a peer-to-peer lease was asked for.</exception>
     /// <exception cref="ObjectDisposedException">The device was closed.</exception>
-    public Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, ExportOptions options)
+    public Task<ExportedLease> ExportAsync(LeaseId id, uint holder, ImmutableArray<BarRange> ranges, ExportOptions options)
     {
         ExportCheck.ThrowIfImpossible(Bars, ranges, options);
         if (options.P2P)
@@ -95,17 +95,21 @@ public sealed class SimulatedBarDevice : IBarDevice
             }
         }
 
+        Exception? failure = null;
         try
         {
             await Task.WhenAll(endings).WaitAsync(RevokeTimeout, _time);
         }
         catch (Exception exception) when (exception is TimeoutException or UnixException)
         {
-            throw new RevocationUnconfirmedException(Name, exception);
+            failure = exception;
         }
-        finally
+
+        // The last of them may have ended just now.
+        ImmutableArray<LeaseId> left = Forget(ids);
+        if (!left.IsEmpty)
         {
-            Forget(ids);
+            throw new RevocationUnconfirmedException(Name, left, failure);
         }
     }
 
@@ -156,7 +160,8 @@ public sealed class SimulatedBarDevice : IBarDevice
         throw new ArgumentException($"Device '{Name}': lease {id} is live already.", nameof(id));
     }
 
-    private void Forget(ImmutableArray<LeaseId> ids)
+    /// <summary>Lets go of those that have ended. Returns the others.</summary>
+    private ImmutableArray<LeaseId> Forget(ImmutableArray<LeaseId> ids)
     {
         lock (_lock)
         {
@@ -168,6 +173,8 @@ public sealed class SimulatedBarDevice : IBarDevice
                     lease.Dispose();
                 }
             }
+
+            return [.. ids.Where(_leases.ContainsKey)];
         }
     }
 }

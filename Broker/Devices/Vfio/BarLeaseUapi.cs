@@ -7,7 +7,7 @@ namespace BarBroker.Devices.Vfio;
 
 internal static class BarLeaseUapi
 {
-    public const uint ApiVersion = 1;
+    public const uint ApiVersion = 2;
     public const uint IocType = 'b';
     public const uint MaxIds = 65536;
     public const uint MemoryUncached = 1;
@@ -69,7 +69,7 @@ internal struct BarLeaseExport
     public uint NrRanges;
     public ulong Ranges;
     public uint Verified;
-    public uint Reserved;
+    public uint Holder;
 }
 
 [StructLayout(LayoutKind.Sequential)]

@@ -19,12 +19,17 @@ internal interface ILeaseSession
 
     /// <summary>Makes a lease of what <paramref name="dmabuf"/> (vfio-pci's, of exactly these ranges) covers. <paramref name="dmabuf"/> stays the caller's.</summary>
     /// <exception cref="UnixException">No lease was made; the header says which errno means what.</exception>
-    SessionLease Export(LeaseId id, PciAddress address, ImmutableArray<BarRange> ranges, ExportOptions options, OwnedDescriptor dmabuf);
+    SessionLease Export(LeaseId id, uint holder, PciAddress address, ImmutableArray<BarRange> ranges, ExportOptions options, OwnedDescriptor dmabuf);
 
     /// <summary>Ends leases for good. Ids that are not live are no error.</summary>
     /// <returns>How many this call ended.</returns>
     /// <exception cref="UnixException">ETIMEDOUT: they are marked, but it is not confirmed. Else nothing, or not all of them, was revoked.</exception>
     int Revoke(ReadOnlySpan<LeaseId> ids);
+
+    /// <summary>The session's leases, in order of their ids: those that are live, and those that are marked while their end is not confirmed.</summary>
+    /// <exception cref="UnixException">The kernel has no memory for it.</exception>
+    /// <exception cref="InvalidDataException">What it listed can't be.</exception>
+    ImmutableArray<ListedLease> List();
 }
 
 /// <summary>A lease that the session made: its descriptor, and what really applies.</summary>
@@ -114,7 +119,7 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
     public BarLeaseInfo GetInfo() => GetInfo(_session);
 
     /// <inheritdoc/>
-    public unsafe SessionLease Export(LeaseId id, PciAddress address, ImmutableArray<BarRange> ranges, ExportOptions options, OwnedDescriptor dmabuf)
+    public unsafe SessionLease Export(LeaseId id, uint holder, PciAddress address, ImmutableArray<BarRange> ranges, ExportOptions options, OwnedDescriptor dmabuf)
     {
         BarLeaseRange[] list = [.. ranges.Select(range => new BarLeaseRange { Offset = range.Offset, Length = range.Length })];
         bool held = false;
@@ -136,6 +141,7 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
                     MemoryType = BarLeaseUapi.FromMemoryType(options.MemoryType),
                     NrRanges = (uint)list.Length,
                     Ranges = (ulong)pointer,
+                    Holder = holder,
                 };
                 int descriptor = Ioctl.Call(_session, BarLeaseUapi.Export, ref export, "BAR_LEASE_EXPORT");
                 return new SessionLease(new OwnedDescriptor(descriptor), export.MemoryType, export.Verified == 1);
@@ -173,7 +179,7 @@ internal sealed class LeaseSession : ILeaseSession, IDisposable
         return failure is null ? revoked : throw failure;
     }
 
-    /// <summary>The session's leases, in order of their ids.</summary>
+    /// <inheritdoc/>
     public unsafe ImmutableArray<ListedLease> List()
     {
         BarLeaseEntry[] entries = [];

@@ -85,7 +85,7 @@ public sealed partial class VfioBarDevice : IControlledDevice
     /// <exception cref="ArgumentException">The ranges are none, of several BARs, out of bounds, reserved, or too many for the module; or the options contradict each other.</exception>
     /// <exception cref="ObjectDisposedException">The device was closed.</exception>
     /// <exception cref="DeviceStuckException">The kernel does not return from an earlier call.</exception>
-    public Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, ExportOptions options)
+    public Task<ExportedLease> ExportAsync(LeaseId id, uint holder, ImmutableArray<BarRange> ranges, ExportOptions options)
     {
         ExportCheck.ThrowIfImpossible(Bars, ranges, options);
         if (ranges.Length > _session.MaxRanges)
@@ -100,7 +100,7 @@ public sealed partial class VfioBarDevice : IControlledDevice
             throw new MemoryTypeUnavailableException(Name, "its bar_lease module makes no such leases. The administrator can install the module that comes with the broker, or grant uncached memory.");
         }
 
-        return RunWorkAsync("export", () => Export(id, ranges, options));
+        return RunWorkAsync("export", () => Export(id, holder, ranges, options));
     }
 
     /// <inheritdoc/>
@@ -118,10 +118,10 @@ public sealed partial class VfioBarDevice : IControlledDevice
         {
             await RevokeOrBeClosedAsync(ids).WaitAsync(RevokeTimeout, _time);
         }
-        catch (Exception exception) when (exception is UnixException or TimeoutException)
+        catch (TimeoutException exception)
         {
             _logger.RevocationUnconfirmed(exception, Name, ids.Length);
-            throw new RevocationUnconfirmedException(Name, exception);
+            throw new RevocationUnconfirmedException(Name, ids, exception);
         }
     }
 
@@ -167,7 +167,7 @@ public sealed partial class VfioBarDevice : IControlledDevice
         };
     }
 
-    private ExportedLease Export(LeaseId id, ImmutableArray<BarRange> ranges, ExportOptions options)
+    private ExportedLease Export(LeaseId id, uint holder, ImmutableArray<BarRange> ranges, ExportOptions options)
     {
         // Things may have changed while this waited for its turn.
         ThrowIfUnavailable();
@@ -179,7 +179,7 @@ public sealed partial class VfioBarDevice : IControlledDevice
         SessionLease lease;
         try
         {
-            lease = _session.Export(id, Address!.Value, ranges, options, dmabuf);
+            lease = _session.Export(id, holder, Address!.Value, ranges, options, dmabuf);
         }
         catch (UnixException exception)
         {
@@ -213,9 +213,9 @@ public sealed partial class VfioBarDevice : IControlledDevice
         {
             Revoke([id]);
         }
-        catch (UnixException exception)
+        catch (RevocationUnconfirmedException)
         {
-            _logger.RevocationUnconfirmed(exception, Name, 1);
+            // The log has it.
         }
     }
 
@@ -232,15 +232,50 @@ public sealed partial class VfioBarDevice : IControlledDevice
         }
     }
 
-    private int Revoke(ImmutableArray<LeaseId> ids)
+    private bool Revoke(ImmutableArray<LeaseId> ids)
     {
-        int revoked = _session.Revoke(ids.AsSpan());
-        lock (_lock)
+        ImmutableArray<LeaseId> left = [];
+        UnixException? failure = null;
+        try
         {
-            _live.ExceptWith(ids);
+            _session.Revoke(ids.AsSpan());
+        }
+        catch (UnixException exception)
+        {
+            failure = exception;
+            left = FindListed(ids);
         }
 
-        return revoked;
+        lock (_lock)
+        {
+            _live.ExceptWith(ids.Except(left));
+        }
+
+        if (left.IsEmpty)
+        {
+            return true;
+        }
+
+        _logger.RevocationUnconfirmed(failure!, Name, left.Length);
+        throw new RevocationUnconfirmedException(Name, left, failure);
+    }
+
+    /// <summary>
+    /// Those that the session still has, after a revocation that failed: what it does not list any more is confirmed. In whatever state one
+    /// is listed, its end is not; all are, where the list can't be had.
+    /// </summary>
+    private ImmutableArray<LeaseId> FindListed(ImmutableArray<LeaseId> ids)
+    {
+        try
+        {
+            HashSet<LeaseId> listed = [.. _session.List().Select(lease => lease.Id)];
+            return [.. ids.Where(listed.Contains)];
+        }
+        catch (Exception exception) when (exception is UnixException or InvalidDataException)
+        {
+            _logger.ListFailed(exception, Name);
+            return ids;
+        }
     }
 
     private async Task CloseInTimeAsync()
@@ -289,9 +324,9 @@ public sealed partial class VfioBarDevice : IControlledDevice
                 Revoke(left);
             }
         }
-        catch (UnixException exception)
+        catch (RevocationUnconfirmedException)
         {
-            _logger.RevocationUnconfirmed(exception, Name, left.Length);
+            // The log has it.
         }
     }
 

@@ -52,4 +52,7 @@ internal static partial class VfioLog
 
     [LoggerMessage(2017, LogLevel.Warning, "VFIO's nodes can't be watched (sysctl fs.inotify.max_user_instances and max_user_watches are the limits): a device that went away may be noticed late when it returns")]
     public static partial void NoNodeEvents(this ILogger logger, Exception exception);
+
+    [LoggerMessage(2018, LogLevel.Warning, "Device {Device}: the kernel does not list its leases, so that none of those that were to end counts as ended")]
+    public static partial void ListFailed(this ILogger logger, Exception exception, string device);
 }

@@ -92,8 +92,9 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
             : new LeaseRequest(device, granted.Window, granted.Ranges, granted.Grant.ToOptions(access, p2p), granted.Grant.Exclusive);
     }
 
+    /// <summary>Null also of a device whose geometry is not known yet: the table tells why there are no leases of it.</summary>
     private static GeometryProblem? FindProblem(IBarDevice device, RangeList ranges)
-        => ranges.Items.Select(range => DeviceGeometry.Check(device.Bars, range)).FirstOrDefault(problem => problem is not null);
+        => device is UnopenedDevice ? null : ranges.Items.Select(range => DeviceGeometry.Check(device.Bars, range)).FirstOrDefault(problem => problem is not null);
 
     /// <summary>A peer that chooses ranges of a device itself may know the device's shape: what can't be at all is told as such.</summary>
     private void ThrowIfImpossible(LeaseTarget target, PeerCredentials peer)

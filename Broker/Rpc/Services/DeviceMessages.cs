@@ -10,7 +10,7 @@ internal static class DeviceMessages
     /// <summary>Adds how the device is.</summary>
     /// <param name="message">What it is.</param>
     /// <param name="condition">How it is.</param>
-    /// <param name="note">Why it was not taken back, if it is gone and that is known.</param>
+    /// <param name="note">Why it was not taken, if it is gone and that is known.</param>
     /// <param name="quarantined">How many leases of it could not be confirmed to be over.</param>
     public static V1.Device With(this V1.Device message, DeviceCondition condition, string? note, int quarantined)
     {
@@ -67,7 +67,7 @@ internal static class DeviceMessages
 
         if (condition.IsGone)
         {
-            yield return "It was unplugged or unbound. The broker takes it back once it is bound to vfio-pci again.";
+            yield return "It was unplugged or unbound, or it can't be opened. The broker takes it back once it is bound to vfio-pci and can be.";
             if (note is not null)
             {
                 yield return note;

@@ -12,9 +12,24 @@ using Xunit;
 
 namespace BarBroker.Tests.Hosting;
 
-public sealed class DeviceOpenerTests
+public sealed class DeviceOpenerTests : IDisposable
 {
+    private const string ThreeFunctions =
+        """
+        { "devices": {
+          "dev0": { "address": "0000:01:00.0" },
+          "dev1": { "address": "0000:02:00.0", "windows": { "w": { "bar": 0, "ranges": [ { "offset": 0, "length": "4KiB" }, { "offset": "12KiB", "length": "4KiB" } ] } } },
+          "dev2": { "address": "0000:03:00.0", "windows": { "w": { "bar": 0, "ranges": [ { "offset": 0, "length": "4KiB" }, { "offset": "12KiB", "length": "4KiB" } ] } } } } }
+        """;
+
+    /// <summary>How long a test that fails waits for what never comes.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
     private static readonly ImmutableArray<BarGeometry> Bars = [new BarGeometry(0, 0x4000, [Ranges.Of(0, 2, 1)])];
+
+    private readonly FakeTimeProvider _time = new();
+    private readonly TestLog _log = new();
+    private readonly Dictionary<string, TaskCompletionSource<IBarDevice>> _openings = new(StringComparer.Ordinal);
 
     [Fact]
     public void A_window_on_the_MSI_X_table_or_past_the_BAR_stops_the_start_and_is_named()
@@ -75,7 +90,7 @@ public sealed class DeviceOpenerTests
         await using DeviceOpener opener = new(NullLoggerFactory.Instance, TimeProvider.System);
         BrokerPolicy policy = Read("""{ "devices": { "sim0": { "simulated": { "bars": { "2": "1MiB" } } } } }""");
 
-        IBarDevice device = Assert.Single(await opener.OpenAsync(policy, "policy.json", TestContext.Current.CancellationToken));
+        IBarDevice device = Assert.Single(await opener.OpenAllAsync(policy, "policy.json", TestContext.Current.CancellationToken));
 
         Assert.Equal(("sim0", null), (device.Name, device.Address));
         Assert.Equal([(2, 0x100000UL)], device.Bars.Select(bar => (bar.Index, bar.Size)));
@@ -87,7 +102,7 @@ public sealed class DeviceOpenerTests
         await using DeviceOpener opener = new(NullLoggerFactory.Instance, TimeProvider.System);
         BrokerPolicy policy = Read("""{ "devices": { "nvme0": { "address": "fffe:ff:1f.7" } } }""");
 
-        StartException exception = await Assert.ThrowsAsync<StartException>(() => opener.OpenAsync(policy, "policy.json", TestContext.Current.CancellationToken));
+        StartException exception = await Assert.ThrowsAsync<StartException>(() => opener.OpenAllAsync(policy, "policy.json", TestContext.Current.CancellationToken));
 
         Assert.StartsWith("policy.json:1:38: devices.nvme0.address: Device 'nvme0': ", exception.Message, StringComparison.Ordinal);
     }
@@ -129,7 +144,7 @@ public sealed class DeviceOpenerTests
         await using DeviceOpener opener = new(NullLoggerFactory.Instance, TimeProvider.System, machine.Root);
 
         StartException exception = await Assert.ThrowsAsync<StartException>(
-            () => opener.OpenAsync(Read("""{ "devices": { "nvme0": { "address": "0000:01:00.0" } } }"""), "policy.json", TestContext.Current.CancellationToken));
+            () => opener.OpenAllAsync(Read("""{ "devices": { "nvme0": { "address": "0000:01:00.0" } } }"""), "policy.json", TestContext.Current.CancellationToken));
 
         Assert.Equal((ExitCodes.Failure, isAbsent), (exception.ExitCode, exception.IsAbsent));
         Assert.StartsWith("policy.json:1:", exception.Message, StringComparison.Ordinal);
@@ -145,30 +160,126 @@ public sealed class DeviceOpenerTests
         await using DeviceOpener opener = new(NullLoggerFactory.Instance, TimeProvider.System, machine.Root);
 
         StartException exception = await Assert.ThrowsAsync<StartException>(
-            () => opener.OpenAsync(Read("""{ "devices": { "nvme0": { "address": "0000:01:00.0" } } }"""), "policy.json", TestContext.Current.CancellationToken));
+            () => opener.OpenAllAsync(Read("""{ "devices": { "nvme0": { "address": "0000:01:00.0" } } }"""), "policy.json", TestContext.Current.CancellationToken));
 
         Assert.Contains("what the kernel tells of 0000:01:00.0 can't be read", exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]
-    public async Task An_opening_that_hangs_is_told_and_does_not_keep_the_broker_from_being_stopped()
+    public async Task Devices_are_opened_side_by_side_and_told_in_the_order_of_the_policy()
     {
-        FakeTimeProvider time = new();
-        using TestLog log = new();
+        await using DeviceOpener opener = NewOpener();
+        Task<ImmutableArray<IBarDevice>> start = opener.OpenAllAsync(Read(ThreeFunctions), "policy.json", TestContext.Current.CancellationToken);
+
+        Assert.Equal(["dev0", "dev1", "dev2"], _openings.Keys.Order(StringComparer.Ordinal));
+        foreach (string name in (string[])["dev2", "dev0", "dev1"])
+        {
+            _openings[name].SetResult(new FakeBarDevice(name));
+        }
+
+        Assert.Equal(["dev0", "dev1", "dev2"], (await start).Select(device => device.Name));
+        Assert.Empty(_log.Entries);
+    }
+
+    [Fact]
+    public async Task An_opening_that_hangs_is_told_and_the_start_goes_on_without_its_device()
+    {
+        await using DeviceOpener opener = NewOpener();
+        Task<ImmutableArray<IBarDevice>> start = opener.OpenAllAsync(Read(ThreeFunctions), "policy.json", TestContext.Current.CancellationToken);
+        _openings["dev0"].SetResult(new FakeBarDevice("dev0"));
+        _openings["dev2"].SetResult(new FakeBarDevice("dev2"));
+
+        _time.Advance(DeviceOpener.OpenLimit - TimeSpan.FromMilliseconds(1));
+        Assert.False(start.IsCompleted);
+        _time.Advance(TimeSpan.FromMilliseconds(1));
+
+        ImmutableArray<IBarDevice> devices = await start.WaitAsync(Patience, TestContext.Current.CancellationToken);
+        UnopenedDevice unopened = Assert.Single(devices.OfType<UnopenedDevice>());
+        Assert.Same(unopened, devices[1]);
+        Assert.Equal(("dev1", new PciAddress(0, 2, 0, 0), DeviceState.Stuck), (unopened.Name, unopened.Address, unopened.Condition.State));
+        Assert.Equal(
+            ["Device 'dev1': the kernel has not returned from opening it for 10 s; its log may say why", "Starting without device 'dev1'; it is taken in once the kernel has returned from opening it"],
+            _log.Entries.Select(entry => entry.Message));
+        FakeBarDevice late = new("dev1");
+        _openings["dev1"].SetResult(late);
+        Assert.Same(late, await unopened.Opening);
+    }
+
+    [Fact]
+    public async Task What_is_in_the_way_of_several_devices_is_told_together()
+    {
+        await using DeviceOpener opener = NewOpener();
+        Task start = opener.OpenAllAsync(Read(ThreeFunctions), "policy.json", TestContext.Current.CancellationToken);
+        _openings["dev2"].SetException(new DeviceOpenException("Device 'dev2': it has no driver.") { IsAbsent = true });
+        _openings["dev1"].SetResult(new FakeBarDevice("dev1") { MaxRanges = 1 });
+        _openings["dev0"].SetException(new DeviceOpenException("Device 'dev0': another process has it."));
+
+        StartException exception = await Assert.ThrowsAsync<StartException>(() => start);
+
+        string[] lines = exception.Message.Split(Environment.NewLine);
+        Assert.Equal(3, lines.Length);
+        Assert.EndsWith("devices.dev0.address: Device 'dev0': another process has it.", lines[0], StringComparison.Ordinal);
+        Assert.Contains("devices.dev1.windows.w: found 2 ranges; the bar_lease module on this machine takes at most 1", lines[1], StringComparison.Ordinal);
+        Assert.EndsWith("devices.dev2.address: Device 'dev2': it has no driver.", lines[2], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_policy_that_fits_several_devices_not_is_one_that_can_not_be_right()
+    {
+        await using DeviceOpener opener = NewOpener();
+        Task start = opener.OpenAllAsync(Read(ThreeFunctions), "policy.json", TestContext.Current.CancellationToken);
+        FakeBarDevice[] devices = [.. _openings.Keys.Select(name => new FakeBarDevice(name) { MaxRanges = 1 })];
+        foreach (FakeBarDevice device in devices)
+        {
+            _openings[device.Name].SetResult(device);
+        }
+
+        PolicyException exception = await Assert.ThrowsAsync<PolicyException>(() => start);
+
+        Assert.Equal(["devices.dev1.windows.w", "devices.dev2.windows.w"], exception.Errors.Select(error => error.KeyPath));
+        Assert.Equal(["dev1", "dev2"], devices.Where(device => device.GivenBack.IsCompleted).Select(device => device.Name).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_kernel_that_turns_out_unfit_is_all_that_is_told()
+    {
+        await using DeviceOpener opener = NewOpener();
+        Task start = opener.OpenAllAsync(Read(ThreeFunctions), "policy.json", TestContext.Current.CancellationToken);
+        _openings["dev0"].SetException(new DeviceOpenException("Device 'dev0': another process has it."));
+        _openings["dev1"].SetException(new UnfitKernelException("This kernel is too old."));
+        _openings["dev2"].SetException(new UnfitKernelException("This kernel is too old."));
+
+        StartException exception = await Assert.ThrowsAsync<StartException>(() => start);
+
+        Assert.Equal((ExitCodes.UnfitKernel, "This kernel is too old."), (exception.ExitCode, exception.Message));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_start_that_is_given_up_closes_what_is_opened_too_late(bool isTold)
+    {
         using CancellationTokenSource stop = new();
-        TaskCompletionSource<IBarDevice> opening = new();
-        await using DeviceOpener opener = new(log, time) { OpenFunction = (_, _) => opening.Task };
-        Task start = opener.OpenAsync(Read("""{ "devices": { "nvme0": { "address": "0000:01:00.0" } } }"""), "policy.json", stop.Token);
+        await using DeviceOpener opener = NewOpener();
+        Task start = opener.OpenAllAsync(Read(ThreeFunctions), "policy.json", stop.Token);
+        _openings["dev2"].SetResult(new FakeBarDevice("dev2"));
+        if (isTold)
+        {
+            await stop.CancelAsync();
+        }
+        else
+        {
+            _openings["dev1"].SetException(new DeviceOpenException("Device 'dev1': another process has it."));
+            _time.Advance(DeviceOpener.OpenLimit);
+        }
 
-        time.Advance(DeviceThread.Overdue);
-        Assert.Equal("Device 'nvme0': the kernel has not returned from opening it for 10 s; its log may say why", Assert.Single(log.Entries).Message);
-        await stop.CancelAsync();
+        Exception exception = await Assert.ThrowsAnyAsync<Exception>(() => start.WaitAsync(Patience, TestContext.Current.CancellationToken));
 
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => start.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken));
-        Assert.StartsWith("Stopping while device 'nvme0' is being opened", log.Entries.Last().Message, StringComparison.Ordinal);
-        await using FakeBarDevice late = new();
-        opening.SetResult(late);
-        await late.GivenBack.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        Assert.IsType(isTold ? typeof(OperationCanceledException) : typeof(StartException), exception);
+        Assert.Contains(_log.Entries, entry => entry.Message.StartsWith("Stopping while device 'dev0' is being opened", StringComparison.Ordinal));
+        FakeBarDevice late = new();
+        _openings["dev0"].SetResult(late);
+        await late.GivenBack.WaitAsync(Patience, TestContext.Current.CancellationToken);
     }
 
     [Fact]
@@ -198,6 +309,11 @@ public sealed class DeviceOpenerTests
             Assert.Single(exception.Errors).ToString(),
             StringComparison.Ordinal);
     }
+
+    public void Dispose() => _log.Dispose();
+
+    /// <summary>Has functions opened when the test says so: with that, whatever follows from it has happened too.</summary>
+    private DeviceOpener NewOpener() => new(_log, _time) { OpenFunction = (name, _) => (_openings[name] = new TaskCompletionSource<IBarDevice>()).Task };
 
     private static void Check(string policy, int maxRanges = RangeList.MaxCount)
     {

@@ -16,11 +16,14 @@ using ServingStatus = BarBroker.Grpc.Health.V1.HealthCheckResponse.Types.Serving
 
 namespace BarBroker.Tests.Hosting;
 
-/// <summary>Two devices, one of which goes away, returns, hangs.</summary>
+/// <summary>Three devices, one of which goes away, returns, hangs, and another is being opened when the broker begins to serve.</summary>
 public sealed class DeviceSupervisorTests : IAsyncLifetime
 {
     private readonly FakeBarDevice _device = new();
     private readonly FakeBarDevice _neighbour = new("dev1");
+    private readonly FakeBarDevice _late = new("dev2");
+    private readonly TaskCompletionSource<IBarDevice> _opening = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly UnopenedDevice _unopened;
     private readonly FakeTimeProvider _time = new();
     private readonly FakeConnection _holder = new(1);
     private readonly HealthStatus _health = new();
@@ -36,8 +39,9 @@ public sealed class DeviceSupervisorTests : IAsyncLifetime
     public DeviceSupervisorTests()
     {
         BrokerPolicy policy = PolicyReader.Read(
-            """{ "devices": { "dev0": { "address": "0000:01:00.0" }, "dev1": { "address": "0000:02:00.0" } } }"""u8, "policy.json");
-        _served = new ServedDevices(policy, [_device, _neighbour]);
+            """{ "devices": { "dev0": { "address": "0000:01:00.0" }, "dev1": { "address": "0000:02:00.0" }, "dev2": { "address": "0000:03:00.0" } } }"""u8, "policy.json");
+        _unopened = new UnopenedDevice("dev2", null, _opening.Task);
+        _served = new ServedDevices(policy, [_device, _neighbour, _unopened]);
         _table = new LeaseTable([_device, _neighbour], new LeaseLimits(), _time, NullLogger<LeaseTable>.Instance);
         _supervisor = new DeviceSupervisor(_served, _table, _health, ReopenAsync, _time, new Logger<DeviceSupervisor>(_log));
         _supervisor.Start();
@@ -52,9 +56,12 @@ public sealed class DeviceSupervisorTests : IAsyncLifetime
 
     public async ValueTask DisposeAsync()
     {
+        // It waits for what is being opened.
+        _opening.TrySetResult(_late);
         await _supervisor.DisposeAsync();
         await _device.DisposeAsync();
         await _neighbour.DisposeAsync();
+        await _late.DisposeAsync();
         _log.Dispose();
     }
 
@@ -233,6 +240,54 @@ public sealed class DeviceSupervisorTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_device_that_is_still_being_opened_is_stuck_and_holds_up_no_other()
+    {
+        Assert.Equal((ServingStatus.NotServing, ServingStatus.Serving), (_health.Get("device/dev2"), _health.Get("device/dev0")));
+        LeaseRefusedException refused = await Assert.ThrowsAsync<LeaseRefusedException>(() => AcquireAsync(_unopened));
+        Assert.Equal(LeaseRefusal.DeviceStuck, refused.Refusal);
+        Assert.Contains("the kernel does not return from 'open'", refused.Message, StringComparison.Ordinal);
+
+        await AcquireAsync(_device);
+        _device.GoAway();
+        await _device.GivenBack.WaitAsync(Token);
+        await using FakeBarDevice next = new();
+        await HealthIsAsync(ServingStatus.Serving, async () => await OfferAsync(() => next));
+    }
+
+    [Fact]
+    public async Task A_device_whose_opening_returns_late_is_taken_in_and_looked_after_like_any()
+    {
+        await HealthIsAsync(
+            ServingStatus.Serving,
+            () =>
+            {
+                _opening.SetResult(_late);
+                return Task.CompletedTask;
+            },
+            "dev2");
+
+        Assert.Same(_late, _served["dev2"]);
+        await AcquireAsync(_late);
+        _late.GoAway();
+        await _late.GivenBack.WaitAsync(Token);
+    }
+
+    [Fact]
+    public async Task A_late_opening_that_comes_to_nothing_leaves_a_device_that_is_gone_and_is_taken_in_at_the_next_sign()
+    {
+        TaskCompletionSource<DeviceChange> changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        _unopened.Changed += changed.SetResult;
+        _opening.SetException(new StartException("another process has it"));
+        await changed.Task.WaitAsync(Patience, Token);
+
+        Assert.Equal((DeviceState.Gone, "another process has it"), (_served["dev2"].ConditionOf().State, _served.NoteOf("dev2")));
+        Assert.Equal(ServingStatus.NotServing, _health.Get("device/dev2"));
+        Assert.Equal(LeaseRefusal.DeviceGone, (await Assert.ThrowsAsync<LeaseRefusedException>(() => AcquireAsync(_unopened))).Refusal);
+        await HealthIsAsync(ServingStatus.Serving, async () => await OfferAsync(() => _late, "dev2"), "dev2");
+        Assert.Null(_served.NoteOf("dev2"));
+    }
+
+    [Fact]
     public async Task A_quarantine_is_tried_again_after_a_while_and_again_until_it_ends()
     {
         await QuarantineAsync();
@@ -262,8 +317,8 @@ public sealed class DeviceSupervisorTests : IAsyncLifetime
     [Fact]
     public async Task A_quarantine_is_tried_again_when_a_stuck_device_moves()
     {
-        _device.Become(condition => condition with { StuckIn = "revoke" });
         await QuarantineAsync();
+        _device.Become(condition => condition with { StuckIn = "revoke" });
         _device.RevokeFails = _ => false;
 
         await HealthIsAsync(ServingStatus.Serving, () =>
@@ -280,24 +335,24 @@ public sealed class DeviceSupervisorTests : IAsyncLifetime
         Assert.Equal([id], (await _table.RevokeAsync(id))!.Unconfirmed);
     }
 
-    private async Task<LeaseId> AcquireAsync(FakeBarDevice device)
+    private async Task<LeaseId> AcquireAsync(IBarDevice device)
     {
         LeaseRequest request = new(device, null, Ranges.List(Ranges.Of(0, 0, 1)), ExportOptions.ReadWrite, Exclusive: true);
         return (await _table.AcquireAsync(_holder, request, Token)).Lease.Id;
     }
 
     /// <summary>Gives a sign, waits for the opening that follows, and says what it comes to.</summary>
-    private async Task OfferAsync(Func<IBarDevice> opening)
+    private async Task OfferAsync(Func<IBarDevice> opening, string name = "dev0")
     {
         _supervisor.LookAgain();
-        Assert.Equal("dev0", await _opened.Reader.ReadAsync(Token));
+        Assert.Equal(name, await _opened.Reader.ReadAsync(Token));
         _openings.Writer.TryWrite(opening);
     }
 
-    /// <summary>Waits for a change of dev0's health that <paramref name="cause"/> brings about.</summary>
-    private async Task HealthIsAsync(ServingStatus expected, Func<Task> cause)
+    /// <summary>Waits for a change of a device's health that <paramref name="cause"/> brings about.</summary>
+    private async Task HealthIsAsync(ServingStatus expected, Func<Task> cause, string name = "dev0")
     {
-        await using IAsyncEnumerator<ServingStatus> statuses = _health.WatchAsync("device/dev0", Token).GetAsyncEnumerator(Token);
+        await using IAsyncEnumerator<ServingStatus> statuses = _health.WatchAsync($"device/{name}", Token).GetAsyncEnumerator(Token);
         Assert.True(await statuses.MoveNextAsync());
         await cause();
         while (statuses.Current != expected)

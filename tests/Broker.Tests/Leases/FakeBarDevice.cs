@@ -45,14 +45,14 @@ internal sealed partial class FakeBarDevice(string name = "dev0", bool canOverla
     /// <summary>What the next exports throw, in place of making a lease.</summary>
     public ConcurrentQueue<Exception> ExportFailures { get; } = [];
 
-    /// <summary>Decides whether a revoke fails.</summary>
-    public Func<ImmutableArray<LeaseId>, bool> RevokeFails { get; set; } = _ => false;
+    /// <summary>Decides of which leases a revoke does not confirm the end.</summary>
+    public Func<LeaseId, bool> RevokeFails { get; set; } = _ => false;
 
-    /// <summary>The cause of revokes that fail.</summary>
+    /// <summary>What revokes throw in place of saying so.</summary>
     public Exception? RevokeFailure { get; set; }
 
     /// <summary>What the exports asked for.</summary>
-    public ConcurrentQueue<ExportOptions> Exports { get; } = [];
+    public ConcurrentQueue<(uint Holder, ExportOptions Options)> Exports { get; } = [];
 
     /// <summary>The ids of each revoke.</summary>
     public ConcurrentQueue<ImmutableArray<LeaseId>> Revokes { get; } = [];
@@ -74,9 +74,9 @@ internal sealed partial class FakeBarDevice(string name = "dev0", bool canOverla
         }
     }
 
-    public async Task<ExportedLease> ExportAsync(LeaseId id, ImmutableArray<BarRange> ranges, ExportOptions options)
+    public async Task<ExportedLease> ExportAsync(LeaseId id, uint holder, ImmutableArray<BarRange> ranges, ExportOptions options)
     {
-        Exports.Enqueue(options);
+        Exports.Enqueue((holder, options));
         await ExportCalled.PassAsync();
         if (ExportFailures.TryDequeue(out Exception? failure))
         {
@@ -108,20 +108,25 @@ internal sealed partial class FakeBarDevice(string name = "dev0", bool canOverla
     {
         Revokes.Enqueue(ids);
         await RevokeCalled.PassAsync();
-        if (RevokeFails(ids))
+        if (RevokeFailure is { } failure)
         {
-            throw new RevocationUnconfirmedException(name, RevokeFailure);
+            throw failure;
         }
 
+        ImmutableArray<LeaseId> unconfirmed = [.. ids.Where(RevokeFails)];
         lock (_lock)
         {
-            foreach (LeaseId id in ids)
+            foreach (LeaseId id in ids.Except(unconfirmed))
             {
                 _reachable.Remove(id);
             }
         }
 
         await RevokeDone.PassAsync();
+        if (!unconfirmed.IsEmpty)
+        {
+            throw new RevocationUnconfirmedException(name, unconfirmed);
+        }
     }
 
     public void GoAway()

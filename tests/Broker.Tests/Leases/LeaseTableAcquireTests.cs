@@ -25,6 +25,16 @@ public sealed class LeaseTableAcquireTests : LeaseTableTest
     }
 
     [Fact]
+    public async Task The_user_of_a_process_answers_for_what_its_leases_cost_the_device()
+    {
+        await AcquireAsync(new FakeConnection(1, uid: 1001), page: 0);
+        await AcquireAsync(new FakeConnection(2, uid: 1002), page: 1);
+        await AcquireAsync(new FakeConnection(3, uid: 1001), page: 2);
+
+        Assert.Equal([1001U, 1002U, 1001U], Device.Exports.Select(export => export.Holder));
+    }
+
+    [Fact]
     public async Task Ids_go_up_from_1_and_are_not_used_twice_even_after_a_failure()
     {
         FakeConnection connection = new();

@@ -83,6 +83,18 @@ public sealed class LeaseTableDeviceTests : LeaseTableTest
     }
 
     [Fact]
+    public async Task A_stuck_device_is_not_even_asked()
+    {
+        Device.Become(condition => condition with { StuckIn = "reset" });
+
+        Assert.Equal(LeaseRefusal.DeviceStuck, await RefusalAsync(_holder));
+
+        Assert.Empty(Device.Exports);
+        Device.Become(_ => DeviceCondition.Serving);
+        await AcquireAsync(_holder);
+    }
+
+    [Fact]
     public async Task Leases_of_a_device_that_is_gone_end_and_the_one_that_takes_its_place_is_free()
     {
         await AcquireAsync(_holder);

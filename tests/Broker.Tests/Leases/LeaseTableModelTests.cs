@@ -138,7 +138,7 @@ public sealed class LeaseTableModelTests
                     _device.ExportFailures.Enqueue(new DeviceSuspendedException("dev0"));
                     break;
                 case StepKind.FailRevokes:
-                    _device.RevokeFails = ids => ids.Any(id => id.Value % 2 == 0);
+                    _device.RevokeFails = id => id.Value % 2 == 0;
                     break;
                 case StepKind.ConfirmRevokes:
                     _device.RevokeFails = _ => false;

@@ -102,12 +102,42 @@ public sealed class AdminDeviceTests : ServiceTest
     public async Task A_stuck_device_says_in_which_call_and_gives_no_leases()
     {
         Device.Become(condition => condition with { StuckIn = "reset" });
-        Device.ExportFailures.Enqueue(new DeviceStuckException("dev0", "reset"));
 
         await FailsAsync(StatusCode.Unavailable, "DEVICE_STUCK", () => AcquireAsync(Window()));
         Device device = await DescribeAsync();
         Assert.Equal(DeviceState.Stuck, device.State);
         Assert.Contains("'reset'", device.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_device_from_whose_opening_the_kernel_has_not_returned_is_stuck_to_everybody()
+    {
+        BrokerPolicy policy = PolicyReader.Read(
+            """
+            {
+              "devices": { "dev0": { "address": "0000:01:00.0", "windows": { "left": { "bar": 0, "offset": 0, "length": "64KiB" } } } },
+              "grants": [
+                { "uid": 1000, "device": "dev0", "windows": ["left"], "access": "read-only" },
+                { "uid": 1000, "device": "dev0", "areas": [ { "bar": 2, "offset": 0, "length": "4KiB" } ], "access": "read-only" },
+              ],
+            }
+            """u8,
+            "policy.json");
+        ServedDevices served = new(policy, [new UnopenedDevice("dev0", new PciAddress(0, 1, 0, 0), new TaskCompletionSource<IBarDevice>().Task)]);
+        LeaseTable table = new([], new LeaseLimits(), TimeProvider.System, NullLogger<LeaseTable>.Instance);
+        ServiceCalls broker = new(new BrokerService(served, table, NullLogger<BrokerService>.Instance));
+        ServiceCalls admin = new(new AdminService(served, table, NullLogger<AdminService>.Instance));
+
+        await FailsAsync(StatusCode.Unavailable, "DEVICE_STUCK", () => broker.CallAsync<AcquireRequest, AcquireResponse>("Acquire", Window(), Alice));
+        await FailsAsync(StatusCode.Unavailable, "DEVICE_STUCK", () => broker.CallAsync<AcquireRequest, AcquireResponse>("Acquire", Range(0, 0x1000), Alice));
+        await FailsAsync(StatusCode.PermissionDenied, "NOT_GRANTED", () => broker.CallAsync<AcquireRequest, AcquireResponse>("Acquire", Range(0, 0x2000), Alice));
+        GrantedDevice granted = Assert.Single((await broker.CallAsync<ListDevicesRequest, ListDevicesResponse>("ListDevices", new ListDevicesRequest(), Alice)).Devices);
+        Assert.Equal((1, 1), (granted.Windows.Count, granted.Areas.Count));
+        await FailsAsync(StatusCode.Unavailable, "DEVICE_STUCK", () => admin.CallAsync<ResetDeviceRequest, ResetDeviceResponse>(
+            "ResetDevice", new ResetDeviceRequest { Device = "dev0" }, Root));
+        Device device = Assert.Single((await admin.CallAsync<AdminListDevicesRequest, AdminListDevicesResponse>("ListDevices", new AdminListDevicesRequest(), Root)).Devices);
+        Assert.Equal((DeviceState.Stuck, "0000:01:00.0", 0), (device.State, device.Address, device.Bars.Count));
+        Assert.Equal("The kernel does not return from 'open'; the broker's log says since when.", device.Message);
     }
 
     [Fact]

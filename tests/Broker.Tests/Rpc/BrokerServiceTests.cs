@@ -83,7 +83,7 @@ public sealed class BrokerServiceTests : ServiceTest
         AcquireResponse response = await AcquireAsync(WithP2P(Window("frames"), Access.ReadWrite));
 
         Assert.Equal((MemoryType.WriteCombining, true), (response.Lease.MemoryType, response.Lease.P2P));
-        Assert.Equal(new ExportOptions(LeaseAccess.ReadWrite, BarBroker.Devices.MemoryType.WriteCombining, P2P: true), Device.Exports.Last());
+        Assert.Equal(new ExportOptions(LeaseAccess.ReadWrite, BarBroker.Devices.MemoryType.WriteCombining, P2P: true), Device.Exports.Last().Options);
     }
 
     public static TheoryData<string, StatusCode, string, string> BadRequests => new()

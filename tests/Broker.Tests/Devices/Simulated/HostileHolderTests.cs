@@ -65,7 +65,7 @@ public sealed class HostileHolderTests
         using NativeProgram program = await NativeProgram.CompileAsync(HostileHolder.Source);
         await using SimulatedBarDevice device = new("sim", [new(2, 0x10000)]);
         Assert.Equal(RangeError.None, BarRange.TryCreate(2, 0, 0x4000, out BarRange range));
-        ExportedLease lease = await device.ExportAsync(new LeaseId(1), [range], new ExportOptions(access));
+        ExportedLease lease = await device.ExportAsync(new LeaseId(1), holder: 0, [range], new ExportOptions(access));
         using Process holder = program.StartWith(lease.Descriptor);
         lease.Descriptor.Dispose();
         Dictionary<string, string> seen = [];

@@ -17,7 +17,7 @@ public sealed class SimulatedBarDeviceTests
     {
         await using SimulatedBarDevice device = NewDevice();
 
-        ExportedLease lease = await device.ExportAsync(First, [Range(0x3000, 0x2000), Range(0x20000, 0x1000)], ExportOptions.ReadWrite);
+        ExportedLease lease = await device.ExportAsync(First, holder: 0, [Range(0x3000, 0x2000), Range(0x20000, 0x1000)], ExportOptions.ReadWrite);
 
         using OwnedDescriptor descriptor = lease.Descriptor;
         Assert.Equal(MemoryType.Cached, lease.MemoryType);
@@ -35,7 +35,7 @@ public sealed class SimulatedBarDeviceTests
     {
         await using SimulatedBarDevice device = NewDevice();
 
-        using OwnedDescriptor descriptor = (await device.ExportAsync(First, [Range(0x1000, 0x23000)], ExportOptions.ReadOnly)).Descriptor;
+        using OwnedDescriptor descriptor = (await device.ExportAsync(First, holder: 0, [Range(0x1000, 0x23000)], ExportOptions.ReadOnly)).Descriptor;
 
         Assert.All(Enumerable.Range(0, 0x23), page => Assert.Equal((0x00b12b0cU, (uint)page + 1), PageHeader(descriptor, page)));
     }
@@ -44,11 +44,11 @@ public sealed class SimulatedBarDeviceTests
     public async Task The_next_lease_of_a_range_sees_nothing_of_the_last()
     {
         await using SimulatedBarDevice device = NewDevice();
-        using OwnedDescriptor first = (await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
+        using OwnedDescriptor first = (await device.ExportAsync(First, holder: 0, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
         Files.WriteAt(first, "secret"u8, 64);
         await device.RevokeAsync([First]);
 
-        using OwnedDescriptor second = (await device.ExportAsync(Second, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
+        using OwnedDescriptor second = (await device.ExportAsync(Second, holder: 0, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
 
         byte[] read = new byte[6];
         Files.ReadAt(second, read, 64);
@@ -59,8 +59,8 @@ public sealed class SimulatedBarDeviceTests
     public async Task Revoke_ends_exactly_the_leases_that_it_names()
     {
         await using SimulatedBarDevice device = NewDevice();
-        using OwnedDescriptor first = (await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
-        using OwnedDescriptor second = (await device.ExportAsync(Second, [Range(0x1000, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
+        using OwnedDescriptor first = (await device.ExportAsync(First, holder: 0, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
+        using OwnedDescriptor second = (await device.ExportAsync(Second, holder: 0, [Range(0x1000, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
 
         await device.RevokeAsync([First]);
 
@@ -72,7 +72,7 @@ public sealed class SimulatedBarDeviceTests
     public async Task Revoking_what_is_not_live_is_no_error()
     {
         await using SimulatedBarDevice device = NewDevice();
-        (await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor.Dispose();
+        (await device.ExportAsync(First, holder: 0, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor.Dispose();
 
         await device.RevokeAsync([First, First, new LeaseId(99)]);
         await device.RevokeAsync([First]);
@@ -83,9 +83,9 @@ public sealed class SimulatedBarDeviceTests
     public async Task A_live_id_is_refused_and_its_lease_goes_on()
     {
         await using SimulatedBarDevice device = NewDevice();
-        using OwnedDescriptor first = (await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
+        using OwnedDescriptor first = (await device.ExportAsync(First, holder: 0, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
 
-        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, [Range(0x1000, 0x1000)], ExportOptions.ReadWrite));
+        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, holder: 0, [Range(0x1000, 0x1000)], ExportOptions.ReadWrite));
 
         Assert.Equal(0x1000UL, Files.LengthOf(first));
     }
@@ -94,19 +94,19 @@ public sealed class SimulatedBarDeviceTests
     public async Task Disposing_ends_every_lease_and_refuses_new_ones()
     {
         SimulatedBarDevice device = NewDevice();
-        using OwnedDescriptor first = (await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
+        using OwnedDescriptor first = (await device.ExportAsync(First, holder: 0, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
 
         await device.DisposeAsync();
 
         Assert.Equal(0UL, Files.LengthOf(first));
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => device.ExportAsync(Second, [Range(0, 0x1000)], ExportOptions.ReadWrite));
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => device.ExportAsync(Second, holder: 0, [Range(0, 0x1000)], ExportOptions.ReadWrite));
     }
 
     [Fact]
     public async Task A_read_only_lease_can_not_be_written_even_through_the_brokers_own_descriptor()
     {
         await using SimulatedBarDevice device = NewDevice();
-        using OwnedDescriptor lease = (await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadOnly)).Descriptor;
+        using OwnedDescriptor lease = (await device.ExportAsync(First, holder: 0, [Range(0, 0x1000)], ExportOptions.ReadOnly)).Descriptor;
 
         Assert.Equal(Seals.Seal | Seals.Grow | Seals.FutureWrite, MemFd.GetSeals(lease) & ~Seals.Exec);
         UnixException exception = Assert.Throws<UnixException>(() => MemoryMapping.Map(lease, 0, 0x1000, Protection.Read | Protection.Write));
@@ -117,7 +117,7 @@ public sealed class SimulatedBarDeviceTests
     public async Task The_size_of_a_lease_is_not_sealed_against_the_brokers_truncation()
     {
         await using SimulatedBarDevice device = NewDevice();
-        using OwnedDescriptor lease = (await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
+        using OwnedDescriptor lease = (await device.ExportAsync(First, holder: 0, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
 
         Assert.Equal(Seals.Seal | Seals.Grow, MemFd.GetSeals(lease) & ~Seals.Exec);
     }
@@ -131,8 +131,8 @@ public sealed class SimulatedBarDeviceTests
         await using SimulatedBarDevice device = NewDevice();
         Assert.Equal(RangeError.None, BarRange.TryCreate(bar, offset, length, out BarRange range));
 
-        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, [range], ExportOptions.ReadOnly));
-        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, [], ExportOptions.ReadOnly));
+        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, holder: 0, [range], ExportOptions.ReadOnly));
+        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, holder: 0, [], ExportOptions.ReadOnly));
     }
 
     [Fact]
@@ -140,7 +140,7 @@ public sealed class SimulatedBarDeviceTests
     {
         await using SimulatedBarDevice device = NewDevice();
 
-        ExportedLease lease = await device.ExportAsync(First, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, MemoryType.WriteCombining));
+        ExportedLease lease = await device.ExportAsync(First, holder: 0, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, MemoryType.WriteCombining));
 
         lease.Descriptor.Dispose();
         Assert.Equal((MemoryType.Cached, MemoryType.Cached), (lease.MemoryType, device.MemoryTypeFor(MemoryType.WriteCombining)));
@@ -151,7 +151,7 @@ public sealed class SimulatedBarDeviceTests
     {
         await using SimulatedBarDevice device = NewDevice();
 
-        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, P2P: true)));
+        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, holder: 0, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, P2P: true)));
     }
 
     [Theory]
@@ -192,8 +192,8 @@ public sealed class SimulatedBarDeviceTests
                 Files.Truncate(descriptor, 0);
             },
         };
-        using OwnedDescriptor hostile = (await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
-        using OwnedDescriptor innocent = (await device.ExportAsync(Second, [Range(0x1000, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
+        using OwnedDescriptor hostile = (await device.ExportAsync(First, holder: 0, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
+        using OwnedDescriptor innocent = (await device.ExportAsync(Second, holder: 0, [Range(0x1000, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
         blocked = Files.InodeOf(hostile);
 
         Task revocation = device.RevokeAsync([First]);
@@ -209,6 +209,24 @@ public sealed class SimulatedBarDeviceTests
     }
 
     [Fact]
+    public async Task A_revocation_that_fails_for_one_lease_has_ended_the_others()
+    {
+        ulong hostile = 0;
+        await using SimulatedBarDevice device = new("sim", [new(2, 0x100000)])
+        {
+            Truncate = descriptor => Files.Truncate(descriptor, Files.InodeOf(descriptor) == hostile ? ulong.MaxValue : 0),
+        };
+        using OwnedDescriptor first = (await device.ExportAsync(First, holder: 0, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
+        using OwnedDescriptor second = (await device.ExportAsync(Second, holder: 0, [Range(0x1000, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
+        hostile = Files.InodeOf(first);
+
+        Assert.Equal([First], (await Assert.ThrowsAsync<RevocationUnconfirmedException>(() => device.RevokeAsync([First, Second]))).Unconfirmed);
+
+        Assert.Equal(0UL, Files.LengthOf(second));
+        hostile = 0;
+    }
+
+    [Fact]
     public async Task A_truncation_that_failed_is_tried_again_by_the_next_revoke()
     {
         bool fail = true;
@@ -216,7 +234,7 @@ public sealed class SimulatedBarDeviceTests
         {
             Truncate = descriptor => Files.Truncate(descriptor, fail ? ulong.MaxValue : 0),
         };
-        using OwnedDescriptor lease = (await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
+        using OwnedDescriptor lease = (await device.ExportAsync(First, holder: 0, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor;
 
         RevocationUnconfirmedException exception = await Assert.ThrowsAsync<RevocationUnconfirmedException>(() => device.RevokeAsync([First]));
         Assert.IsType<UnixException>(exception.InnerException);

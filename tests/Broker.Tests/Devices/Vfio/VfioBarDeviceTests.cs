@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using BarBroker.Devices;
 using BarBroker.Devices.Vfio;
 using BarBroker.Unix;
@@ -10,6 +9,7 @@ namespace BarBroker.Tests.Devices.Vfio;
 
 public sealed class VfioBarDeviceTests : IDisposable
 {
+    private const uint Holder = 1001;
     private static readonly LeaseId First = new(1);
 
     private readonly FakeFunction _function = new();
@@ -21,10 +21,10 @@ public sealed class VfioBarDeviceTests : IDisposable
     {
         await using VfioBarDevice device = NewDevice();
 
-        ExportedLease lease = await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadOnly);
+        ExportedLease lease = await device.ExportAsync(First, Holder, [Range(0, 0x1000)], ExportOptions.ReadOnly);
 
         Assert.Equal(MemoryType.Uncached, lease.MemoryType);
-        Assert.Equal((First, ExportOptions.ReadOnly), Assert.Single(_session.Exports));
+        Assert.Equal((First, Holder, ExportOptions.ReadOnly), Assert.Single(_session.Exports));
         Assert.True(Assert.Single(_function.Exported).IsClosed);
         Assert.False(lease.Descriptor.IsClosed);
         lease.Descriptor.Dispose();
@@ -40,7 +40,7 @@ public sealed class VfioBarDeviceTests : IDisposable
         await using VfioBarDevice device = NewDevice();
         _session.ExportFailure = new UnixException("BAR_LEASE_EXPORT", errno);
 
-        Exception exception = await Assert.ThrowsAnyAsync<Exception>(() => device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite));
+        Exception exception = await Assert.ThrowsAnyAsync<Exception>(() => device.ExportAsync(First, Holder, [Range(0, 0x1000)], ExportOptions.ReadWrite));
 
         Assert.IsType(expected, exception);
         Assert.Equal(errno, ((exception as UnixException) ?? (UnixException)exception.InnerException!).Errno);
@@ -53,7 +53,7 @@ public sealed class VfioBarDeviceTests : IDisposable
         await using VfioBarDevice device = NewDevice();
         _function.BeforeExport = () => throw new UnixException("VFIO_DEVICE_FEATURE", Errno.NoDevice);
 
-        await Assert.ThrowsAsync<UnixException>(() => device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite));
+        await Assert.ThrowsAsync<UnixException>(() => device.ExportAsync(First, Holder, [Range(0, 0x1000)], ExportOptions.ReadWrite));
     }
 
     [Fact]
@@ -64,10 +64,10 @@ public sealed class VfioBarDeviceTests : IDisposable
         _session.MemoryType = BarLeaseUapi.MemoryWriteCombining;
         ExportOptions options = new(LeaseAccess.ReadWrite, MemoryType.WriteCombining, P2P: true);
 
-        ExportedLease lease = await device.ExportAsync(First, [Range(0, 0x1000)], options);
+        ExportedLease lease = await device.ExportAsync(First, Holder, [Range(0, 0x1000)], options);
 
         Assert.Equal(MemoryType.WriteCombining, lease.MemoryType);
-        Assert.Equal((First, options), Assert.Single(_session.Exports));
+        Assert.Equal((First, Holder, options), Assert.Single(_session.Exports));
         lease.Descriptor.Dispose();
     }
 
@@ -77,7 +77,7 @@ public sealed class VfioBarDeviceTests : IDisposable
         await using VfioBarDevice device = NewDevice();
 
         MemoryTypeUnavailableException exception = await Assert.ThrowsAsync<MemoryTypeUnavailableException>(
-            () => device.ExportAsync(First, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, MemoryType.WriteCombining)));
+            () => device.ExportAsync(First, Holder, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, MemoryType.WriteCombining)));
 
         Assert.Contains("its bar_lease module makes no such leases", exception.Message, StringComparison.Ordinal);
         Assert.Equal((MemoryType.Uncached, null), (device.MemoryTypeFor(MemoryType.Uncached), device.MemoryTypeFor(MemoryType.WriteCombining)));
@@ -93,7 +93,7 @@ public sealed class VfioBarDeviceTests : IDisposable
         _session.MemoryTypes |= 1 << (int)BarLeaseUapi.MemoryWriteCombining;
         _session.ExportFailure = new UnixException("BAR_LEASE_EXPORT", Errno.NotSupported);
 
-        Exception exception = await Assert.ThrowsAnyAsync<Exception>(() => device.ExportAsync(First, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, wanted)));
+        Exception exception = await Assert.ThrowsAnyAsync<Exception>(() => device.ExportAsync(First, Holder, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, wanted)));
 
         Assert.IsType(expected, exception);
     }
@@ -105,7 +105,7 @@ public sealed class VfioBarDeviceTests : IDisposable
         _session.MemoryTypes |= 1 << (int)BarLeaseUapi.MemoryWriteCombining;
 
         await Assert.ThrowsAsync<InvalidOperationException>(
-            () => device.ExportAsync(First, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, MemoryType.WriteCombining)));
+            () => device.ExportAsync(First, Holder, [Range(0, 0x1000)], new ExportOptions(LeaseAccess.ReadWrite, MemoryType.WriteCombining)));
 
         Assert.Equal([First], _session.Revoked);
     }
@@ -118,7 +118,7 @@ public sealed class VfioBarDeviceTests : IDisposable
         await using VfioBarDevice device = NewDevice();
         BarRange[] several = [Range(0, 0x1000), Range(0x1000, 0x1000)];
 
-        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, [.. several.Take(ranges)], new ExportOptions(access, P2P: true)));
+        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, Holder, [.. several.Take(ranges)], new ExportOptions(access, P2P: true)));
 
         Assert.Empty(_function.Exported);
     }
@@ -129,7 +129,7 @@ public sealed class VfioBarDeviceTests : IDisposable
         await using VfioBarDevice device = NewDevice();
         _session.MemoryType = 2;
 
-        await Assert.ThrowsAsync<InvalidOperationException>(() => device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => device.ExportAsync(First, Holder, [Range(0, 0x1000)], ExportOptions.ReadWrite));
 
         Assert.Equal([First], _session.Revoked);
         Assert.True(Assert.Single(_session.Descriptors).IsClosed);
@@ -141,7 +141,7 @@ public sealed class VfioBarDeviceTests : IDisposable
         VfioBarDevice device = NewDevice();
         _session.MemoryType = 2;
         _session.RevokeFailure = new UnixException("BAR_LEASE_REVOKE", Errno.TimedOut);
-        await Assert.ThrowsAsync<InvalidOperationException>(() => device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => device.ExportAsync(First, Holder, [Range(0, 0x1000)], ExportOptions.ReadWrite));
         _session.RevokeFailure = null;
 
         await device.DisposeAsync();
@@ -157,7 +157,7 @@ public sealed class VfioBarDeviceTests : IDisposable
     {
         await using VfioBarDevice device = NewDevice();
 
-        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, [Range(offset, length)], ExportOptions.ReadWrite));
+        await Assert.ThrowsAsync<ArgumentException>(() => device.ExportAsync(First, Holder, [Range(offset, length)], ExportOptions.ReadWrite));
 
         Assert.Empty(_function.Exported);
     }
@@ -168,7 +168,7 @@ public sealed class VfioBarDeviceTests : IDisposable
         await using VfioBarDevice device = NewDevice();
 
         ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>(
-            () => device.ExportAsync(First, [Range(0, 0x1000), Range(0x1000, 0x1000), Range(0x3000, 0x1000)], ExportOptions.ReadWrite));
+            () => device.ExportAsync(First, Holder, [Range(0, 0x1000), Range(0x1000, 0x1000), Range(0x3000, 0x1000)], ExportOptions.ReadWrite));
 
         Assert.Contains("3 ranges are more than the 2", exception.Message, StringComparison.Ordinal);
     }
@@ -179,7 +179,7 @@ public sealed class VfioBarDeviceTests : IDisposable
     public async Task A_revocation_that_fails_is_unconfirmed_until_a_later_one_succeeds(int errno)
     {
         await using VfioBarDevice device = NewDevice();
-        (await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor.Dispose();
+        (await device.ExportAsync(First, Holder, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor.Dispose();
         _session.RevokeFailure = new UnixException("BAR_LEASE_REVOKE", errno);
 
         await Assert.ThrowsAsync<RevocationUnconfirmedException>(() => device.RevokeAsync([First]));
@@ -211,7 +211,7 @@ public sealed class VfioBarDeviceTests : IDisposable
         using ManualResetEventSlim release = new();
         _function.BeforeExport = release.Wait;
 
-        Task<ExportedLease> export = device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite);
+        Task<ExportedLease> export = device.ExportAsync(First, Holder, [Range(0, 0x1000)], ExportOptions.ReadWrite);
         await device.RevokeAsync([new LeaseId(2)]);
 
         Assert.False(export.IsCompleted);
@@ -224,7 +224,7 @@ public sealed class VfioBarDeviceTests : IDisposable
     public async Task A_request_of_the_kernel_is_told_as_Gone_and_the_function_is_kept_until_it_is_disposed()
     {
         VfioBarDevice device = NewDevice();
-        (await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor.Dispose();
+        (await device.ExportAsync(First, Holder, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor.Dispose();
         TaskCompletionSource gone = new();
         using CancellationTokenRegistration registration = device.Gone.Register(gone.SetResult);
 
@@ -233,7 +233,7 @@ public sealed class VfioBarDeviceTests : IDisposable
 
         Assert.Empty(_session.Revoked);
         Assert.False(_function.IsDisposed);
-        await Assert.ThrowsAsync<DeviceGoneException>(() => device.ExportAsync(new LeaseId(2), [Range(0, 0x1000)], ExportOptions.ReadWrite));
+        await Assert.ThrowsAsync<DeviceGoneException>(() => device.ExportAsync(new LeaseId(2), Holder, [Range(0, 0x1000)], ExportOptions.ReadWrite));
 
         await device.DisposeAsync();
         Assert.Equal([First], _session.Revoked);
@@ -244,7 +244,7 @@ public sealed class VfioBarDeviceTests : IDisposable
     public async Task Disposing_revokes_what_is_left_before_it_closes_the_function()
     {
         VfioBarDevice device = NewDevice();
-        (await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor.Dispose();
+        (await device.ExportAsync(First, Holder, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor.Dispose();
         _session.BeforeRevoke = () => Assert.False(_function.IsDisposed);
 
         await device.DisposeAsync();
@@ -266,7 +266,7 @@ public sealed class VfioBarDeviceTests : IDisposable
             exporting.Set();
             release.Wait();
         };
-        Task<ExportedLease> export = device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite);
+        Task<ExportedLease> export = device.ExportAsync(First, Holder, [Range(0, 0x1000)], ExportOptions.ReadWrite);
         exporting.Wait(TestContext.Current.CancellationToken);
 
         Task disposal = device.DisposeAsync().AsTask();
@@ -283,7 +283,7 @@ public sealed class VfioBarDeviceTests : IDisposable
     public async Task Disposing_closes_the_function_even_when_the_revocation_fails()
     {
         VfioBarDevice device = NewDevice();
-        (await device.ExportAsync(First, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor.Dispose();
+        (await device.ExportAsync(First, Holder, [Range(0, 0x1000)], ExportOptions.ReadWrite)).Descriptor.Dispose();
         _session.RevokeFailure = new UnixException("BAR_LEASE_REVOKE", Errno.TimedOut);
 
         await Assert.ThrowsAsync<RevocationUnconfirmedException>(() => device.DisposeAsync().AsTask());
@@ -319,108 +319,4 @@ public sealed class VfioBarDeviceTests : IDisposable
     }
 
     private VfioBarDevice NewDevice() => new("nvme0", new PciAddress(0, 1, 0, 0), _function, _session, NullLogger.Instance, _time);
-
-    internal sealed class FakeFunction : IVfioFunction
-    {
-        public List<OwnedDescriptor> Exported { get; } = [];
-
-        public EventFd? Request { get; private set; }
-
-        public Action BeforeExport { get; set; } = () => { };
-
-        public Exception? ReadFailure { get; set; }
-
-        public bool IsDisposed { get; private set; }
-
-        public bool CanReset { get; set; } = true;
-
-        public bool CanSleep { get; set; } = true;
-
-        public bool SleepsWithoutReset { get; set; } = true;
-
-        /// <summary>Every call that changes its state, in order.</summary>
-        public List<string> Calls { get; } = [];
-
-        /// <summary>Is told each of them before it has an effect; may throw, or hold it up.</summary>
-        public Action<string> BeforeCall { get; set; } = _ => { };
-
-        public Action BeforeDispose { get; set; } = () => { };
-
-        public void SetMemory(bool on) => Call(on ? "memory on" : "memory off");
-
-        public void SetSleep(bool asleep) => Call(asleep ? "sleep" : "wake");
-
-        public void Reset() => Call("reset");
-
-        public ImmutableArray<BarGeometry> ReadBars() => ReadFailure is null ? [new BarGeometry(0, 0x4000, [Range(0x2000, 0x1000)])] : throw ReadFailure;
-
-        public void RaiseOnRequest(EventFd request) => Request = request;
-
-        public OwnedDescriptor ExportDmaBuf(ImmutableArray<BarRange> ranges)
-        {
-            BeforeExport();
-            OwnedDescriptor descriptor = MemFd.Create("inner");
-            Exported.Add(descriptor);
-            return descriptor;
-        }
-
-        public void Dispose()
-        {
-            BeforeDispose();
-            IsDisposed = true;
-        }
-
-        private void Call(string name)
-        {
-            BeforeCall(name);
-            Calls.Add(name);
-        }
-    }
-
-    internal sealed class FakeSession : ILeaseSession
-    {
-        public int MaxRanges => 2;
-
-        public uint MemoryTypes { get; set; } = 1 << (int)BarLeaseUapi.MemoryUncached;
-
-        public List<(LeaseId Id, ExportOptions Options)> Exports { get; } = [];
-
-        public List<OwnedDescriptor> Descriptors { get; } = [];
-
-        public List<LeaseId> Revoked { get; } = [];
-
-        public UnixException? ExportFailure { get; set; }
-
-        public UnixException? RevokeFailure { get; set; }
-
-        public Action BeforeRevoke { get; set; } = () => { };
-
-        public uint MemoryType { get; set; } = BarLeaseUapi.MemoryUncached;
-
-        public SessionLease Export(LeaseId id, PciAddress address, ImmutableArray<BarRange> ranges, ExportOptions options, OwnedDescriptor dmabuf)
-        {
-            Assert.False(dmabuf.IsClosed);
-            if (ExportFailure is not null)
-            {
-                throw ExportFailure;
-            }
-
-            Exports.Add((id, options));
-            OwnedDescriptor descriptor = MemFd.Create("outer");
-            Descriptors.Add(descriptor);
-            return new SessionLease(descriptor, MemoryType, Verified: true);
-        }
-
-        public int Revoke(ReadOnlySpan<LeaseId> ids)
-        {
-            BeforeRevoke();
-            if (RevokeFailure is not null)
-            {
-                throw RevokeFailure;
-            }
-
-            Revoked.AddRange(ids);
-            return ids.Length;
-        }
-    }
 }

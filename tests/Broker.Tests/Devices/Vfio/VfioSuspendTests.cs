@@ -11,8 +11,8 @@ namespace BarBroker.Tests.Devices.Vfio;
 /// <summary>A VFIO device that is suspended, resumed and reset.</summary>
 public sealed class VfioSuspendTests : IAsyncDisposable
 {
-    private readonly VfioBarDeviceTests.FakeFunction _function = new();
-    private readonly VfioBarDeviceTests.FakeSession _session = new();
+    private readonly FakeFunction _function = new();
+    private readonly FakeSession _session = new();
     private readonly VfioBarDevice _device;
     private readonly List<DeviceChange> _changes = [];
 
@@ -278,6 +278,6 @@ public sealed class VfioSuspendTests : IAsyncDisposable
     private Task<ExportedLease> ExportAsync(ulong id)
     {
         Assert.Equal(RangeError.None, BarRange.TryCreate(0, 0, 0x1000, out BarRange range));
-        return _device.ExportAsync(new LeaseId(id), [range], ExportOptions.ReadWrite);
+        return _device.ExportAsync(new LeaseId(id), holder: 0, [range], ExportOptions.ReadWrite);
     }
 }

@@ -10,8 +10,8 @@ namespace BarBroker.Tests.Devices.Vfio;
 /// <summary>A VFIO device of which the kernel does not return.</summary>
 public sealed class VfioWatchdogTests : IDisposable
 {
-    private readonly VfioBarDeviceTests.FakeFunction _function = new();
-    private readonly VfioBarDeviceTests.FakeSession _session = new();
+    private readonly FakeFunction _function = new();
+    private readonly FakeSession _session = new();
     private readonly FakeTimeProvider _time = new();
     private readonly ManualResetEventSlim _entered = new();
     private readonly ManualResetEventSlim _release = new();
@@ -92,7 +92,7 @@ public sealed class VfioWatchdogTests : IDisposable
 
         Assert.Equal("revoke", _device.Condition.StuckIn);
         Assert.Equal(RangeError.None, BarRange.TryCreate(0, 0, 0x1000, out BarRange range));
-        await Assert.ThrowsAsync<DeviceStuckException>(() => _device.ExportAsync(new LeaseId(2), [range], ExportOptions.ReadWrite));
+        await Assert.ThrowsAsync<DeviceStuckException>(() => _device.ExportAsync(new LeaseId(2), holder: 0, [range], ExportOptions.ReadWrite));
 
         _release.Set();
         await revocation;
@@ -127,7 +127,7 @@ public sealed class VfioWatchdogTests : IDisposable
     public async Task What_could_not_be_revoked_is_asked_for_once_more_when_the_function_is_closed()
     {
         Assert.Equal(RangeError.None, BarRange.TryCreate(0, 0, 0x1000, out BarRange range));
-        (await _device.ExportAsync(new LeaseId(1), [range], ExportOptions.ReadWrite)).Descriptor.Dispose();
+        (await _device.ExportAsync(new LeaseId(1), holder: 0, [range], ExportOptions.ReadWrite)).Descriptor.Dispose();
         _session.RevokeFailure = new UnixException("BAR_LEASE_REVOKE", Errno.TimedOut);
         _function.BeforeDispose = () => _session.RevokeFailure = null;
 

@@ -22,9 +22,10 @@
 
 /*
  * Raised by one with each addition; nothing that a version offers is taken
- * away or changes its meaning by a later one.
+ * away or changes its meaning by a later one. 2: EXPORT's holder, which had to
+ * be 0 before.
  */
-#define BAR_LEASE_API_VERSION	1
+#define BAR_LEASE_API_VERSION	2
 
 #define BAR_LEASE_IOC_TYPE	'b'
 
