@@ -93,7 +93,7 @@ internal sealed class FakeMachine : IProbe, IDisposable
         Write("dev/iommu", "", UnixFileMode.UserRead | UnixFileMode.UserWrite);
     }
 
-    public BarLeaseInfo OpenLeaseSession() => ModuleFailure is null ? new BarLeaseInfo { ApiVersion = 1, MaxRanges = 1 } : throw ModuleFailure;
+    public BarLeaseInfo OpenLeaseSession() => ModuleFailure is null ? new BarLeaseInfo { ApiVersion = BarLeaseUapi.ApiVersion, MaxRanges = 1 } : throw ModuleFailure;
 
     public FunctionFacts OpenFunction(PciAddress address) => OpenFailure is null ? Facts : throw OpenFailure;
 
