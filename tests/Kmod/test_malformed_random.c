@@ -126,9 +126,9 @@ TEST(spoilt_requests_of_the_other_calls_are_refused_as_documented)
 	static const int documented[] = { EFAULT, EINVAL, E2BIG, ENOENT, ENOMEM, ENOSPC, 0 };
 	static struct bar_lease_entry entries[4];
 	static struct bar_lease_range ranges[4];
-	static const uint64_t never = 77;
-	/* None that whatever lies behind @never could name. */
-	const uint64_t live = 0x5eed0001beef0001 ^ state;
+	/* As many as a REVOKE can name, whatever becomes of their number. */
+	static const uint64_t never[BAR_LEASE_MAX_IDS];
+	const uint64_t live = 0x5eed0001beef0001;
 	unsigned int done = 0, refused = 0;
 	struct holdings before;
 
@@ -141,7 +141,7 @@ TEST(spoilt_requests_of_the_other_calls_are_refused_as_documented)
 		struct bar_lease_get_fd get = { .argsz = sizeof(get), .lease_id = live };
 		struct bar_lease_revoke revoke = { .argsz = sizeof(revoke),
 						   .nr_ids = 1,
-						   .ids = (uintptr_t)&never };
+						   .ids = (uintptr_t)never };
 		struct bar_lease_list list = { .argsz = sizeof(list),
 					       .nr_leases = 4,
 					       .nr_ranges = 4,
