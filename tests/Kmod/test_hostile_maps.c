@@ -212,15 +212,6 @@ TEST(many_leases_of_the_same_page_hold_up_nobody)
 	check_sharers("of the page that 1,000 have", &vfio, session);
 }
 
-/* Does the least important work of all, while others keep the processor busy. */
-static void churn_idly(int lease)
-{
-	struct sched_param none = { 0 };
-
-	CHECK_OK(sched_setscheduler(0, SCHED_IDLE, &none));
-	churn(lease);
-}
-
 static void keep_busy(void)
 {
 	for (volatile uint64_t i = 0;; i++)
@@ -238,6 +229,59 @@ static pid_t start(void (*does)(int), int lease)
 		keep_busy();
 	}
 	return child;
+}
+
+/* Moves a mapping, which is two for as long as that takes, to and fro. */
+static void move_to_and_fro(int lease)
+{
+	enum { MANY = 4096 };
+	/* By a page off, so that each has entries of its own. */
+	char *memory = (char *)lease_map_aligned(lease, MANY, 1, PROT_READ);
+	char *places[2] = { memory, (char *)mmap(NULL, MANY * PAGE, PROT_NONE,
+						 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) };
+	uint32_t value;
+
+	CHECK(places[1] != MAP_FAILED);
+	for (int i = 0; i < MANY; i++)
+		CHECK(peek((uint32_t *)(memory + i * PAGE), &value));
+	for (int i = 0;; i++)
+		CHECK(mremap(places[i % 2], MANY * PAGE, MANY * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+			     places[(i + 1) % 2]) == places[(i + 1) % 2]);
+}
+
+/* Moving isn't asked about; that must not make the limit one that is passed. */
+TEST(who_moves_a_mapping_makes_no_room_for_more)
+{
+	enum { MOVERS = 2 };
+	pid_t children[MOVERS];
+	int made = 0;
+
+	prepare();
+	int lease = lease_export(session, &vfio, 1, 0, 4096, 0);
+
+	for (int i = 0; i < MOVERS; i++)
+		children[i] = start(move_to_and_fro, lease);
+	for (uint64_t end = now_ns() + limit_ns(2000); now_ns() < end;) {
+		if (mmap(NULL, PAGE, PROT_READ, MAP_SHARED, lease, 0) == MAP_FAILED)
+			CHECK_EQ(errno, ENOMEM);
+		else
+			made++;
+	}
+	CHECK(made <= LIMIT - MOVERS);
+	for (int i = 0; i < MOVERS; i++) {
+		CHECK_OK(kill(children[i], SIGKILL));
+		CHECK_EQ(waitpid(children[i], NULL, 0), children[i]);
+	}
+	CHECK_EQ(lease_revoke_one(session, 1), 1);
+}
+
+/* Does the least important work of all, while others keep the processor busy. */
+static void churn_idly(int lease)
+{
+	struct sched_param none = { 0 };
+
+	CHECK_OK(sched_setscheduler(0, SCHED_IDLE, &none));
+	churn(lease);
 }
 
 /*

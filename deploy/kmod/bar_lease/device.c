@@ -5,7 +5,7 @@
 
 #include "internal.h"
 
-/* Protects the list, each device's holders, and the last put of either. */
+/* Protects the list, and the last put of each device on it. */
 static DEFINE_MUTEX(bar_devices_lock);
 static LIST_HEAD(bar_devices);
 
@@ -85,26 +85,6 @@ void bar_device_put(struct bar_device *device)
 	kref_put_mutex(&device->kref, bar_device_release, &bar_devices_lock);
 }
 
-static struct bar_holder *bar_holder_create(struct bar_device *device, u32 number)
-{
-	struct bar_holder *holder;
-	int ret;
-
-	lockdep_assert_held(&bar_devices_lock);
-
-	holder = kzalloc_obj(*holder, GFP_KERNEL_ACCOUNT);
-	if (!holder)
-		return ERR_PTR(-ENOMEM);
-	holder->number = number;
-
-	ret = xa_insert(&device->holders, number, holder, GFP_KERNEL_ACCOUNT);
-	if (ret) {
-		kfree(holder);
-		return ERR_PTR(ret);
-	}
-	return holder;
-}
-
 /**
  * bar_device_get_holder - who answers for a new lease
  * @device: the lease's device
@@ -114,16 +94,27 @@ static struct bar_holder *bar_holder_create(struct bar_device *device, u32 numbe
  */
 struct bar_holder *bar_device_get_holder(struct bar_device *device, u32 number)
 {
+	struct bar_holder *new = kzalloc_obj(*new, GFP_KERNEL_ACCOUNT);
 	struct bar_holder *holder;
 
-	mutex_lock(&bar_devices_lock);
-	holder = xa_load(&device->holders, number);
-	if (!holder)
-		holder = bar_holder_create(device, number);
-	if (!IS_ERR(holder))
-		holder->nr_leases++;
-	mutex_unlock(&bar_devices_lock);
+	if (!new)
+		return ERR_PTR(-ENOMEM);
+	new->number = number;
 
+	/* A spinlock: who puts a holder must not be kept waiting for memory. */
+	xa_lock(&device->holders);
+	holder = __xa_cmpxchg(&device->holders, number, NULL, new, GFP_KERNEL_ACCOUNT);
+	if (!holder) {
+		holder = new;
+		new = NULL;
+	}
+	if (xa_is_err(holder))
+		holder = ERR_PTR(xa_err(holder));
+	else
+		holder->nr_leases++;
+	xa_unlock(&device->holders);
+
+	kfree(new);
 	return holder;
 }
 
@@ -134,13 +125,18 @@ struct bar_holder *bar_device_get_holder(struct bar_device *device, u32 number)
  */
 void bar_device_put_holder(struct bar_device *device, struct bar_holder *holder)
 {
-	mutex_lock(&bar_devices_lock);
-	if (!--holder->nr_leases) {
-		WARN_ON(atomic_read(&holder->vmas));
-		xa_erase(&device->holders, holder->number);
-		kfree(holder);
-	}
-	mutex_unlock(&bar_devices_lock);
+	bool last;
+
+	xa_lock(&device->holders);
+	last = !--holder->nr_leases;
+	if (last)
+		__xa_erase(&device->holders, holder->number);
+	xa_unlock(&device->holders);
+	if (!last)
+		return;
+
+	WARN_ON(atomic_read(&holder->vmas));
+	kfree(holder);
 }
 
 /**

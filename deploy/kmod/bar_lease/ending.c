@@ -91,24 +91,23 @@ void bar_lease_unmap(struct bar_lease *lease, u64 start, u64 length)
 }
 
 /**
- * bar_lease_get_mapped_outer - the DMABUF of a lease that may have entries
+ * bar_lease_hold_mapped_outer - hold the DMABUF of a lease that may have entries
  * @lease: a lease that was published once; the caller keeps faults from inserting
  *
- * Returns a reference, or NULL when a revoke has taken all entries away.
+ * Returns false, and has no hold, when a revoke has taken all entries away.
  */
-struct dma_buf *bar_lease_get_mapped_outer(struct bar_lease *lease)
+bool bar_lease_hold_mapped_outer(struct bar_lease *lease)
 {
-	struct dma_buf *outer = NULL;
+	bool mapped;
 
 	spin_lock(&lease->lock);
-	/* The table puts its reference after that, so there is one. */
-	if (!lease->unmapped) {
-		outer = lease->outer;
-		get_dma_buf(outer);
-	}
+	/* The table gives up its hold after that, so there is one. */
+	mapped = !lease->unmapped;
+	if (mapped)
+		bar_lease_hold_outer(lease);
 	spin_unlock(&lease->lock);
 
-	return outer;
+	return mapped;
 }
 
 bool bar_lease_is_live(struct bar_lease *lease)
@@ -130,6 +129,8 @@ bool bar_lease_mark_revoked(struct bar_lease *lease)
 	spin_lock(&lease->lock);
 	was_live = !lease->revoked;
 	WRITE_ONCE(lease->revoked, true);
+	if (was_live)
+		lease->await_fences = lease->maps;
 	spin_unlock(&lease->lock);
 
 	if (was_live)
@@ -150,7 +151,8 @@ void bar_lease_set_unmapped(struct bar_lease *lease)
 	spin_unlock(&lease->lock);
 }
 
-static bool bar_lease_has_ended(struct bar_lease *lease)
+/* Nobody reaches it any more, but perhaps a device with a fence: see bar_p2p_wait_fences(). */
+bool bar_lease_has_ended(struct bar_lease *lease)
 {
 	bool ended;
 
@@ -172,6 +174,35 @@ bool bar_lease_wait_ended(struct bar_lease *lease, unsigned long deadline)
 	long left = max(0L, (long)(deadline - jiffies));
 
 	return wait_event_timeout(bar_lease_ended_wq, bar_lease_has_ended(lease), left);
+}
+
+static u32 bar_lease_count_ended(struct bar_lease **leases, u32 nr_leases)
+{
+	u32 i, nr_ended = 0;
+
+	for (i = 0; i < nr_leases; i++)
+		nr_ended += bar_lease_has_ended(leases[i]);
+	return nr_ended;
+}
+
+/**
+ * bar_lease_wait_any_ended - wait until more of some leases have ended
+ * @leases: leases that are marked revoked
+ * @nr_leases: how many
+ * @nr_ended: how many of them had
+ * @deadline: until when, in jiffies
+ *
+ * Returns how many have.
+ */
+u32 bar_lease_wait_any_ended(struct bar_lease **leases, u32 nr_leases, u32 nr_ended,
+			     unsigned long deadline)
+{
+	long left = max(0L, (long)(deadline - jiffies));
+	u32 now = nr_ended;
+
+	wait_event_timeout(bar_lease_ended_wq,
+			   (now = bar_lease_count_ended(leases, nr_leases)) > nr_ended, left);
+	return now;
 }
 
 static bool bar_lease_is_mapped(struct bar_lease *lease)

@@ -21,7 +21,6 @@
 static void bar_lease_invalidate_mappings(struct dma_buf_attachment *attach)
 {
 	struct bar_lease *lease = attach->importer_priv;
-	struct dma_buf *outer;
 
 	dma_resv_assert_held(attach->dmabuf->resv);
 
@@ -33,14 +32,13 @@ static void bar_lease_invalidate_mappings(struct dma_buf_attachment *attach)
 		return;
 	lease->entered = false;
 
-	outer = bar_lease_get_mapped_outer(lease);
-	if (!outer)
+	if (!bar_lease_hold_mapped_outer(lease))
 		return;
 	bar_lease_unmap(lease, 0, lease->size);
 	atomic64_inc(&lease->session->unmaps);
 	if (lease->memory_type == BAR_LEASE_MEMORY_WRITE_COMBINING)
 		bar_memory_drain();
-	dma_buf_put(outer);
+	bar_lease_put_outer(lease);
 }
 
 static const struct dma_buf_attach_ops bar_lease_attach_ops = {

@@ -3,7 +3,6 @@
 #define _BAR_LEASE_INTERNAL_H
 
 #include <linux/atomic.h>
-#include <linux/completion.h>
 #include <linux/bar_lease.h>
 #include <linux/dma-direction.h>
 #include <linux/jiffies.h>
@@ -13,6 +12,7 @@
 #include <linux/mm_types.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
+#include <linux/refcount.h>
 #include <linux/spinlock.h>
 #include <linux/stddef.h>
 #include <linux/workqueue.h>
@@ -126,24 +126,28 @@ struct bar_extent {
  * @device: its device, a reference
  * @holder: who answers for its VMAs
  * @outer: the DMABUF that clients map, and whose mapping has all VMAs of the
- *	lease. The session's table holds the reference; without one, a lease
- *	must not follow this pointer
+ *	lease. Without a hold, a lease must not follow this pointer
+ * @holds: of @outer by the module, the session's table first; all of them
+ *	together are one reference to its file
  * @drop_node: in the device's drops
- * @unmap_node: in the list of leases of the revoke that marked it
+ * @unmap_node: in the list of those that one revoke has marked; no other uses it,
+ *	because a lease is marked once
+ * @unmap_group: leases that are to be unmapped with this one, it included
  * @id: name in the session
  * @bar: base address register
  * @flags: BAR_LEASE_EXPORT_*
  * @memory_type: BAR_LEASE_MEMORY_*, which the entries really have
  * @verified: @inner was seen to back these very bus addresses
  * @vmas: VMAs that map it
- * @unmap_work: unmaps it where that may take long; holds @outer
+ * @put_work: puts the reference that @holds had
+ * @unmap_work: unmaps @unmap_group, which has a hold of each
  * @invalidate_work: tells importers that it is revoked; holds @outer
  * @drop_work: lets go of @inner after a P2P lease's @outer was released
  * @lock: protects @revoked to @inner
  * @revoked: no page table entry may be inserted, and nothing mapped for DMA, any
  *	more; never cleared
  * @unmapped: the revoke that set @revoked has unmapped all of it since; until
- *	then the session's table has its reference to @outer
+ *	then the session's table has its hold of @outer
  * @inserting: page faults between their look at @revoked and the end of their
  *	insertion
  * @maps: mappings for DMA by importers, there or being made
@@ -165,8 +169,10 @@ struct bar_lease {
 	struct bar_device *device;
 	struct bar_holder *holder;
 	struct dma_buf *outer;
+	refcount_t holds;
 	struct llist_node drop_node;
 	struct list_head unmap_node;
+	struct list_head unmap_group;
 	u64 id;
 	u32 bar;
 	u32 flags;
@@ -174,6 +180,7 @@ struct bar_lease {
 	bool verified;
 	atomic_t vmas;
 
+	struct work_struct put_work;
 	struct work_struct unmap_work;
 	struct work_struct invalidate_work;
 	struct work_struct drop_work;
@@ -193,21 +200,6 @@ struct bar_lease {
 	u64 size;
 	unsigned int nr_extents;
 	struct bar_extent extents[] __counted_by(nr_extents);
-};
-
-/**
- * struct bar_unmapping - leases that one revoke has marked, for a worker to unmap
- * @kref: held by the revoke and by the worker
- * @work: does it
- * @done: all are unmapped but those that may take long
- * @leases: by @unmap_node, which nobody else uses, because a lease is marked
- *	once; a reference to the DMABUF of each
- */
-struct bar_unmapping {
-	struct kref kref;
-	struct work_struct work;
-	struct completion done;
-	struct list_head leases;
 };
 
 /* main.c */
@@ -233,10 +225,7 @@ void bar_session_revoke_all(struct bar_session *session);
 
 /* unmap.c */
 void bar_unmap_init_lease(struct bar_lease *lease);
-void bar_unmap_now(struct list_head *leases);
-struct bar_unmapping *bar_unmapping_create(void);
-void bar_unmapping_put(struct bar_unmapping *unmapping);
-void bar_unmapping_run(struct bar_unmapping *unmapping, unsigned long deadline);
+void bar_unmap_queue(struct list_head *leases);
 int bar_unmap_init(void);
 void bar_unmap_exit(void);
 
@@ -251,11 +240,14 @@ void bar_lease_put(struct bar_lease *lease);
 bool bar_lease_begin_insert(struct bar_lease *lease);
 void bar_lease_end_insert(struct bar_lease *lease, u64 start, u64 length);
 void bar_lease_unmap(struct bar_lease *lease, u64 start, u64 length);
-struct dma_buf *bar_lease_get_mapped_outer(struct bar_lease *lease);
+bool bar_lease_hold_mapped_outer(struct bar_lease *lease);
 bool bar_lease_is_live(struct bar_lease *lease);
 bool bar_lease_mark_revoked(struct bar_lease *lease);
 void bar_lease_set_unmapped(struct bar_lease *lease);
+bool bar_lease_has_ended(struct bar_lease *lease);
 bool bar_lease_wait_ended(struct bar_lease *lease, unsigned long deadline);
+u32 bar_lease_wait_any_ended(struct bar_lease **leases, u32 nr_leases, u32 nr_ended,
+			     unsigned long deadline);
 void bar_lease_wait_unmapped(struct bar_lease *lease);
 void bar_lease_wake_revokers(void);
 
@@ -272,6 +264,10 @@ void bar_lease_drop_inner(struct bar_lease *lease);
 
 /* outer.c */
 int bar_lease_export_outer(struct bar_lease *lease);
+void bar_lease_hold_outer(struct bar_lease *lease);
+void bar_lease_put_outer(struct bar_lease *lease);
+int bar_outer_init(void);
+void bar_outer_exit(void);
 
 /* fault.c */
 vm_fault_t bar_lease_fault(struct vm_fault *vmf);

@@ -143,24 +143,30 @@ static int __init bar_lease_init(void)
 	if (ret)
 		return ret;
 
-	ret = bar_unmap_init();
+	ret = bar_p2p_init();
 	if (ret)
 		goto err_device;
 
-	ret = bar_p2p_init();
-	if (ret)
-		goto err_unmap;
-
-	ret = misc_register(&bar_lease_misc);
+	ret = bar_outer_init();
 	if (ret)
 		goto err_p2p;
 
+	ret = bar_unmap_init();
+	if (ret)
+		goto err_outer;
+
+	ret = misc_register(&bar_lease_misc);
+	if (ret)
+		goto err_unmap;
+
 	return 0;
 
-err_p2p:
-	bar_p2p_exit();
 err_unmap:
 	bar_unmap_exit();
+err_outer:
+	bar_outer_exit();
+err_p2p:
+	bar_p2p_exit();
 err_device:
 	bar_device_exit();
 	return ret;
@@ -169,7 +175,9 @@ err_device:
 static void __exit bar_lease_exit(void)
 {
 	misc_deregister(&bar_lease_misc);
+	/* In this order each finishes what the one before may still have asked for. */
 	bar_unmap_exit();
+	bar_outer_exit();
 	bar_p2p_exit();
 	bar_device_exit();
 }

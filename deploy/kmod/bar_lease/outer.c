@@ -3,11 +3,14 @@
 #include <linux/dma-buf.h>
 #include <linux/err.h>
 #include <linux/fcntl.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 
 #include "internal.h"
+
+static struct workqueue_struct *bar_put_wq;
 
 static void bar_lease_outer_release(struct dma_buf *outer)
 {
@@ -23,12 +26,24 @@ static void bar_lease_outer_release(struct dma_buf *outer)
 		bar_lease_put(lease);
 }
 
+/* Splits and moves can take a count beyond its limit: then there is no room either. */
+static bool bar_vmas_inc_below(atomic_t *vmas, int limit)
+{
+	int count = atomic_read(vmas);
+
+	do {
+		if (count >= limit)
+			return false;
+	} while (!atomic_try_cmpxchg(vmas, &count, count + 1));
+	return true;
+}
+
 /* False, and accounted for nothing, if a new VMA would be one too many. */
 static bool bar_lease_charge_vma(struct bar_lease *lease)
 {
-	if (!atomic_add_unless(&lease->vmas, 1, bar_max_mappings))
+	if (!bar_vmas_inc_below(&lease->vmas, bar_max_mappings))
 		return false;
-	if (atomic_add_unless(&lease->holder->vmas, 1, bar_max_holder_mappings))
+	if (bar_vmas_inc_below(&lease->holder->vmas, bar_max_holder_mappings))
 		return true;
 
 	atomic_dec(&lease->vmas);
@@ -56,8 +71,8 @@ static int bar_lease_vma_may_split(struct vm_area_struct *vma, unsigned long add
 {
 	struct bar_lease *lease = vma->vm_private_data;
 
-	if (atomic_read(&lease->vmas) >= bar_max_mappings ||
-	    atomic_read(&lease->holder->vmas) >= bar_max_holder_mappings)
+	if (atomic_read(&lease->vmas) >= (int)bar_max_mappings ||
+	    atomic_read(&lease->holder->vmas) >= (int)bar_max_holder_mappings)
 		return -ENOMEM;
 	return 0;
 }
@@ -132,11 +147,24 @@ static const struct dma_buf_ops bar_lease_dmabuf_ops = {
 	.mmap = bar_lease_mmap,
 };
 
+/*
+ * On a worker of its own, because the last put of a file that clients have can
+ * take as long as one of them likes: an epoll that knows the file has its lock
+ * taken, and its owner can sleep with that for ever. Synchronous, since a
+ * deferred put from a worker would make all of the system's wait along.
+ */
+static void bar_outer_put_work(struct work_struct *work)
+{
+	struct bar_lease *lease = container_of(work, struct bar_lease, put_work);
+
+	__fput_sync(lease->outer->file);
+}
+
 /**
  * bar_lease_export_outer - make the lease's own DMABUF
  * @lease: a lease that is otherwise complete; its reference passes to the DMABUF
  *
- * Sets lease->outer, a reference of the caller's. Returns 0 or -errno, and then
+ * Sets lease->outer, and the caller has the one hold. Returns 0 or -errno, and then
  * the lease's reference is still the caller's.
  */
 int bar_lease_export_outer(struct bar_lease *lease)
@@ -156,5 +184,37 @@ int bar_lease_export_outer(struct bar_lease *lease)
 		return PTR_ERR(outer);
 
 	lease->outer = outer;
+	refcount_set(&lease->holds, 1);
+	INIT_WORK(&lease->put_work, bar_outer_put_work);
 	return 0;
+}
+
+/**
+ * bar_lease_hold_outer - keep a lease's DMABUF
+ * @lease: a lease that somebody holds in this way
+ */
+void bar_lease_hold_outer(struct bar_lease *lease)
+{
+	refcount_inc(&lease->holds);
+}
+
+/**
+ * bar_lease_put_outer - end a hold of a lease's DMABUF
+ * @lease: the lease; the caller knows nothing of it any more
+ */
+void bar_lease_put_outer(struct bar_lease *lease)
+{
+	if (refcount_dec_and_test(&lease->holds))
+		queue_work(bar_put_wq, &lease->put_work);
+}
+
+int __init bar_outer_init(void)
+{
+	bar_put_wq = alloc_workqueue("bar_lease_put", WQ_UNBOUND, WQ_MAX_ACTIVE);
+	return bar_put_wq ? 0 : -ENOMEM;
+}
+
+void bar_outer_exit(void)
+{
+	destroy_workqueue(bar_put_wq);
 }

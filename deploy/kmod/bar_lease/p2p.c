@@ -204,8 +204,7 @@ static void bar_p2p_invalidate_work(struct work_struct *work)
 	dma_buf_invalidate_mappings(outer);
 	dma_resv_unlock(outer->resv);
 
-	/* Synchronous, as every put on a worker here: the lease may go with it. */
-	__fput_sync(outer->file);
+	bar_lease_put_outer(lease);
 }
 
 static void bar_p2p_drop_work(struct work_struct *work)
@@ -245,19 +244,12 @@ void bar_p2p_queue_drop(struct bar_lease *lease)
  */
 void bar_p2p_revoke(struct bar_lease *lease)
 {
-	bool mapped;
-
-	spin_lock(&lease->lock);
-	mapped = lease->maps;
-	lease->await_fences = mapped;
-	spin_unlock(&lease->lock);
-
-	/* Nothing to be undone: who is attached finds out when it maps. */
-	if (!mapped)
+	/* Nothing was mapped when it was marked: who is attached finds out when it maps. */
+	if (!lease->await_fences)
 		return;
 
 	/* The work's. */
-	get_dma_buf(lease->outer);
+	bar_lease_hold_outer(lease);
 	queue_work(bar_p2p_wq, &lease->invalidate_work);
 }
 

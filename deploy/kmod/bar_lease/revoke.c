@@ -3,17 +3,15 @@
  * Ending leases: mark all, have them unmapped and flushed, then wait for that and
  * for what was under way.
  *
- * No lock is held while waiting, and none of VFIO's, no DMABUF's reservation and
- * no mapping's lock is taken on the way: neither another lease's trouble nor a
- * device that hangs in a reset nor a holder who was kept off the processor in
- * mmap() holds up a revoke beyond its bound.
+ * No lock is held while waiting; none of VFIO's, no DMABUF's reservation and no
+ * mapping's lock is taken on the way, and no file that clients have is put: not
+ * another lease's trouble, nor a device that hangs in a reset, nor what a holder
+ * thinks of holds up a revoke beyond its bound.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/dma-buf.h>
 #include <linux/err.h>
 #include <linux/jiffies.h>
-#include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -23,31 +21,31 @@
 
 /**
  * struct bar_revocation - what one revoke works on
- * @unmapping: the leases that this very call marked
+ * @marked: the leases that this very call marked
  * @nr_revoked: how many that are
- * @leases: the leases to be confirmed, whoever marked them; a reference to each
+ * @leases: the leases that are not confirmed, whoever marked them; a hold of each
  *	one's DMABUF
  * @nr_leases: entries in @leases
  */
 struct bar_revocation {
-	struct bar_unmapping *unmapping;
+	struct list_head marked;
 	u32 nr_revoked;
 	struct bar_lease **leases;
 	u32 nr_leases;
 };
 
 /*
- * Lets no access begin any more, and adds the lease, with a reference, to those
- * to be unmapped if nobody has done so yet.
+ * Lets no access begin any more, and adds the lease, with a hold, to those to be
+ * unmapped if nobody has done so yet.
  */
-static bool bar_revoke_mark(struct list_head *unmapping, struct bar_lease *lease)
+static bool bar_revoke_mark(struct list_head *marked, struct bar_lease *lease)
 {
 	if (!bar_lease_mark_revoked(lease))
 		return false;
 
 	bar_p2p_revoke(lease);
-	get_dma_buf(lease->outer);
-	list_add_tail(&lease->unmap_node, unmapping);
+	bar_lease_hold_outer(lease);
+	list_add_tail(&lease->unmap_node, marked);
 	return true;
 }
 
@@ -72,47 +70,60 @@ static void bar_revoke_retire(struct bar_session *session, struct bar_lease *lea
 	 * that it takes the device away.
 	 */
 	bar_lease_let_go(lease);
-	/* The table's reference; may free the lease. */
-	dma_buf_put(lease->outer);
-}
-
-/* Has every access ended, of CPUs and of other devices? Waits for it until @deadline. */
-static bool bar_revoke_wait(struct bar_lease *lease, unsigned long deadline)
-{
-	return bar_lease_wait_ended(lease, deadline) && bar_p2p_wait_fences(lease, deadline);
+	/* The table's; may free the lease. */
+	bar_lease_put_outer(lease);
 }
 
 /*
- * Has what was marked unmapped, and retires what is confirmed: at once where it
- * is, and in the end where it takes time. Returns whether all of it was.
+ * Retires what has ended and left no fence. Returns how many of those that are
+ * left have ended, but with fences.
  */
-static bool bar_revoke_confirm(struct bar_session *session, struct bar_revocation *revocation)
+static u32 bar_revoke_retire_ended(struct bar_session *session, struct bar_revocation *revocation)
 {
-	unsigned long deadline = jiffies + BAR_REVOKE_TIMEOUT;
+	u32 i, nr_left = 0, nr_fenced = 0;
 	struct bar_lease *lease;
-	u32 i, nr_stuck = 0;
-	bool confirmed = true;
-
-	bar_unmapping_run(revocation->unmapping, deadline);
+	bool ended;
 
 	for (i = 0; i < revocation->nr_leases; i++) {
 		lease = revocation->leases[i];
-		if (bar_revoke_wait(lease, jiffies)) {
+		ended = bar_lease_has_ended(lease);
+		if (ended && bar_p2p_wait_fences(lease, jiffies)) {
 			bar_revoke_retire(session, lease);
-			dma_buf_put(lease->outer);
+			bar_lease_put_outer(lease);
 		} else {
-			revocation->leases[nr_stuck++] = lease;
+			nr_fenced += ended;
+			revocation->leases[nr_left++] = lease;
 		}
 		cond_resched();
 	}
+	revocation->nr_leases = nr_left;
+	return nr_fenced;
+}
 
-	for (i = 0; i < nr_stuck; i++) {
+/*
+ * Retires leases as they are confirmed, until all are or @deadline is over: none
+ * waits for another. Returns whether all were.
+ */
+static bool bar_revoke_confirm(struct bar_session *session, struct bar_revocation *revocation,
+			       unsigned long deadline)
+{
+	struct bar_lease *lease;
+	bool confirmed = true;
+	u32 i, nr_fenced;
+
+	do {
+		nr_fenced = bar_revoke_retire_ended(session, revocation);
+	} while (nr_fenced < revocation->nr_leases &&
+		 bar_lease_wait_any_ended(revocation->leases, revocation->nr_leases, nr_fenced,
+					  deadline) > nr_fenced);
+
+	for (i = 0; i < revocation->nr_leases; i++) {
 		lease = revocation->leases[i];
-		if (bar_revoke_wait(lease, deadline))
+		if (bar_lease_has_ended(lease) && bar_p2p_wait_fences(lease, deadline))
 			bar_revoke_retire(session, lease);
 		else
 			confirmed = false;
-		dma_buf_put(lease->outer);
+		bar_lease_put_outer(lease);
 	}
 	return confirmed;
 }
@@ -127,9 +138,9 @@ static void bar_revoke_collect(struct bar_session *session, struct bar_revocatio
 	for (i = 0; i < nr_ids; i++) {
 		lease = xa_load(&session->leases, ids[i]);
 		if (lease) {
-			if (bar_revoke_mark(&revocation->unmapping->leases, lease))
+			if (bar_revoke_mark(&revocation->marked, lease))
 				revocation->nr_revoked++;
-			get_dma_buf(lease->outer);
+			bar_lease_hold_outer(lease);
 			revocation->leases[revocation->nr_leases++] = lease;
 		}
 		cond_resched();
@@ -141,6 +152,7 @@ long bar_session_revoke(struct bar_session *session, void __user *arg)
 {
 	struct bar_lease_revoke request;
 	struct bar_revocation revocation = {};
+	unsigned long deadline;
 	u64 *ids;
 	int ret;
 
@@ -154,37 +166,32 @@ long bar_session_revoke(struct bar_session *session, void __user *arg)
 	if (IS_ERR(ids))
 		return PTR_ERR(ids);
 
+	INIT_LIST_HEAD(&revocation.marked);
 	revocation.leases = kvmalloc_objs(*revocation.leases, request.nr_ids, GFP_KERNEL_ACCOUNT);
 	if (!revocation.leases) {
 		ret = -ENOMEM;
 		goto out_free_ids;
 	}
 
-	revocation.unmapping = bar_unmapping_create();
-	if (!revocation.unmapping) {
-		ret = -ENOMEM;
-		goto out_free_leases;
-	}
-
 	/* An EFAULT must mean that nothing was revoked: find out first. */
 	request.nr_revoked = 0;
 	ret = bar_request_return(arg, &request, sizeof(request));
 	if (ret)
-		goto out_free_unmapping;
+		goto out_free_leases;
 
 	bar_revoke_collect(session, &revocation, ids, request.nr_ids);
 	atomic64_inc(&session->revoke_calls);
 	atomic64_add(revocation.nr_revoked, &session->leases_revoked);
 
-	ret = bar_revoke_confirm(session, &revocation) ? 0 : -ETIMEDOUT;
+	deadline = jiffies + BAR_REVOKE_TIMEOUT;
+	bar_unmap_queue(&revocation.marked);
+	ret = bar_revoke_confirm(session, &revocation, deadline) ? 0 : -ETIMEDOUT;
 
 	/* Could be written a moment ago; a caller who unmaps it meanwhile won't know. */
 	request.nr_revoked = revocation.nr_revoked;
 	if (bar_request_return(arg, &request, sizeof(request)))
 		pr_debug("nr_revoked could not be reported\n");
 
-out_free_unmapping:
-	bar_unmapping_put(revocation.unmapping);
 out_free_leases:
 	kvfree(revocation.leases);
 out_free_ids:
@@ -215,16 +222,16 @@ void bar_session_revoke_all(struct bar_session *session)
 {
 	unsigned long deadline;
 	struct bar_lease *lease;
-	LIST_HEAD(unmapping);
+	LIST_HEAD(marked);
 	unsigned long id;
 
 	mutex_lock(&session->lock);
 	xa_for_each(&session->leases, id, lease) {
-		bar_revoke_mark(&unmapping, lease);
+		bar_revoke_mark(&marked, lease);
 		cond_resched();
 	}
 	mutex_unlock(&session->lock);
-	bar_unmap_now(&unmapping);
+	bar_unmap_queue(&marked);
 
 	deadline = jiffies + BAR_REVOKE_TIMEOUT;
 	xa_for_each(&session->leases, id, lease) {
