@@ -220,8 +220,18 @@ internal sealed class DeviceSupervisor : IAsyncDisposable
         }
         catch (PolicyException exception)
         {
-            DeviceLog.Misfit(_logger, definition.Name, exception.Message);
-            _served.SetNote(definition.Name, $"It returned, but does not fit the policy: {exception.Message}");
+            // One return gives several signs, and each of them an opening.
+            string note = $"It returned, but does not fit the policy: {exception.Message}";
+            if (before == note)
+            {
+                DeviceLog.NotYet(_logger, definition.Name, exception.Message);
+            }
+            else
+            {
+                DeviceLog.Misfit(_logger, definition.Name, exception.Message);
+            }
+
+            _served.SetNote(definition.Name, note);
         }
 #pragma warning disable CA1031 // A device is taken to pieces while it is looked at; whatever that comes to, the next time may find it whole.
         catch (Exception exception)
