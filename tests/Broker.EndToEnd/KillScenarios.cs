@@ -10,7 +10,10 @@ namespace BarBroker.EndToEnd;
 [Trait(Only.Machine, Only.Real)]
 public sealed class KillScenarios(Machine machine)
 {
-    private const int LongestLife = 1000;
+    /// <summary>What a broker has to have leased before it is killed, and how many milliseconds later that is: anywhere in the next call or two.</summary>
+    private const int MostLeases = 40;
+
+    private const int LongestPause = 50;
 
     private static readonly int Kills = NumberFrom("BAR_BROKER_KILLS") ?? 8;
 
@@ -34,7 +37,8 @@ public sealed class KillScenarios(Machine machine)
             await Task.WhenAll(alice.AskAsync(OnBoard(random)), bob.AskAsync(OnBoard(random)), reader.AskAsync(OnNvme(random)));
             using CancellationTokenSource killed = new();
             Task revoking = RevokeWithoutRestAsync(admin, killed.Token);
-            await Task.Delay(random.Next(LongestLife), TestContext.Current.CancellationToken);
+            await machine.Broker.HearLeasesAsync(random.Next(1, MostLeases));
+            await Task.Delay(random.Next(LongestPause), TestContext.Current.CancellationToken);
 
             await killed.CancelAsync();
             await machine.Broker.KillAsync();

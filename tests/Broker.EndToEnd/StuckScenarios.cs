@@ -119,19 +119,27 @@ public sealed class StuckScenarios(Machine machine)
         using Importer driver = await Importer.MapAsync(lease);
         await GetsStuckAsync(alice, driver, "ResetDevice", $$"""{"device": "{{Machine.Board}}"}""");
 
-        long told = Stopwatch.GetTimestamp();
-        machine.Broker.TellToStop();
-        await Patience.UntilAsync(() => machine.Broker.HasLeftMain, () => "the broker does not stop");
-        Assert.InRange(Stopwatch.GetElapsedTime(told), TimeSpan.Zero, StopsWithin);
-        Assert.True(driver.HasMapping);
-        await IsOverAsync(lease);
-        await IsOverAsync(right);
-        await IsOverAsync(elsewhere);
+        try
+        {
+            long told = Stopwatch.GetTimestamp();
+            machine.Broker.TellToStop();
+            await Patience.UntilAsync(() => machine.Broker.HasLeftMain, () => "the broker does not stop");
+            Assert.InRange(Stopwatch.GetElapsedTime(told), TimeSpan.Zero, StopsWithin);
+            Assert.True(driver.HasMapping);
+            await IsOverAsync(lease);
+            await IsOverAsync(right);
+            await IsOverAsync(elsewhere);
 
-        // The process itself the kernel keeps until its call returns, and the device with it.
-        driver.LetGo();
-        Assert.Equal(1, await machine.Broker.ExitAsync());
-        await machine.RestartBrokerAsync();
+            // The process itself the kernel keeps until its call returns, and the device with it.
+            driver.LetGo();
+            Assert.Equal(1, await machine.Broker.ExitAsync());
+        }
+        finally
+        {
+            driver.Dispose();
+            await machine.RestartBrokerAsync();
+        }
+
         await using Client again = await machine.ConnectAsync(Users.Alice);
         await IsLeasedAgainAsync(again);
     }

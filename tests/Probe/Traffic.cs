@@ -13,6 +13,9 @@ internal sealed class Traffic : IAsyncDisposable
     private const ulong MostPages = 4;
     private const int MostPause = 5;
 
+    /// <summary>ENODEV.</summary>
+    private const int NoDevice = 19;
+
     /// <summary>In a page; no scenario has anything there.</summary>
     private const ulong Scratch = 0x400;
 
@@ -59,7 +62,16 @@ internal sealed class Traffic : IAsyncDisposable
         };
     }
 
-    public async ValueTask DisposeAsync() => await _client.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        // The client forgets leases that are over; their descriptors and mappings are whoever's has them.
+        foreach (Held held in _held)
+        {
+            await held.Lease.DisposeAsync();
+        }
+
+        await _client.DisposeAsync();
+    }
 
     private async Task RunAsync()
     {
@@ -79,7 +91,7 @@ internal sealed class Traffic : IAsyncDisposable
                         await AcquireAsync();
                         break;
                     case 3 when _held.Count > 0:
-                        UseUnlessRevoked(Any());
+                        await UseUnlessRevokedAsync(Any());
                         break;
                 }
             }
@@ -101,17 +113,13 @@ internal sealed class Traffic : IAsyncDisposable
                 _request.Device!, _request.Bar, [new BarRange(_request.Offset + (first * Page), pages * Page)], options, CancellationToken.None);
             _acquired++;
             _first.TrySetResult();
-            Held held = new(lease, lease.Map());
+            Held held = new(lease);
             _held.Add(held);
-            UseUnlessRevoked(held);
+            await UseUnlessRevokedAsync(held);
         }
         catch (RpcException exception) when (exception.GetReason() is "RANGE_LEASED" or "LEASE_REVOKED")
         {
             _refused++;
-        }
-        catch (LeaseRevokedException)
-        {
-            _lost++;
         }
     }
 
@@ -121,7 +129,7 @@ internal sealed class Traffic : IAsyncDisposable
         _held.Remove(held);
     }
 
-    private void UseUnlessRevoked(Held held)
+    private async Task UseUnlessRevokedAsync(Held held)
     {
         try
         {
@@ -131,13 +139,14 @@ internal sealed class Traffic : IAsyncDisposable
         {
             _lost++;
             _held.Remove(held);
-            held.Mapping.Dispose();
+            await held.Lease.DisposeAsync();
         }
     }
 
     /// <summary>Nobody else has these pages: what it writes is what it reads.</summary>
     private void Use(Held held)
     {
+        held.Mapping ??= held.Lease.Map();
         ulong offset = (ulong)_random.NextInt64(0, (long)(held.Lease.Length / Page)) * Page;
         if (!_request.Writable)
         {
@@ -158,6 +167,8 @@ internal sealed class Traffic : IAsyncDisposable
     {
         try
         {
+            // Without a mapping the broker's end came before there was one.
+            held.Mapping ??= held.Lease.Map();
             uint found = held.Mapping.Read32(0);
             throw new InvalidOperationException($"{held.Lease} is over, and still reads {found:x}.");
         }
@@ -172,9 +183,12 @@ internal sealed class Traffic : IAsyncDisposable
         }
     }
 
-    private const int NoDevice = 19;
-
     private Held Any() => _held[_random.Next(_held.Count)];
 
-    private sealed record Held(BarLease Lease, MappedBar Mapping);
+    private sealed class Held(BarLease lease)
+    {
+        internal BarLease Lease { get; } = lease;
+
+        internal MappedBar? Mapping { get; set; }
+    }
 }

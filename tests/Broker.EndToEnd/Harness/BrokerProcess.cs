@@ -80,6 +80,15 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
         return broker;
     }
 
+    /// <summary>Completes when its log has told of at least so many leases from now on.</summary>
+    internal async Task HearLeasesAsync(int count)
+    {
+        for (int heard = 0; heard < count; heard++)
+        {
+            await _log.HearAsync("[1001] Lease ");
+        }
+    }
+
     /// <summary>Completes when its log says next that this lease ended.</summary>
     internal Task HearEndOfAsync(ulong lease) => _log.HearAsync($"[1002] Lease {lease} ");
 

@@ -12,6 +12,9 @@ internal sealed partial class Importer : IDisposable
 {
     private const uint Stuck = 2;
 
+    /// <summary>After which it lets go by itself: the kernel reports a task that hangs for 120 s, and a report fails the run.</summary>
+    private const uint LongestMilliseconds = 110_000;
+
     private readonly SafeFileHandle _driver;
 
     private Importer(SafeFileHandle driver) => _driver = driver;
@@ -52,7 +55,7 @@ internal sealed partial class Importer : IDisposable
         {
             Descriptor = (int)descriptor.DangerousGetHandle(),
             Mode = Stuck,
-            DelayMilliseconds = (uint)Patience.Limit.TotalMilliseconds,
+            DelayMilliseconds = LongestMilliseconds,
             Domain = address[0],
             Bus = (ushort)address[1],
             Function = (ushort)((address[2] << 3) | address[3]),
