@@ -217,8 +217,9 @@ internal sealed class DeviceSupervisor : IAsyncDisposable
         catch (Exception exception)
 #pragma warning restore CA1031
         {
-            LogFailure(definition.Name, exception, isNews: exception.Message != before);
-            _served.SetNote(definition.Name, exception is PolicyException ? $"It is there, but does not fit the policy: {exception.Message}" : exception.Message);
+            string note = exception is PolicyException ? $"It is there, but does not fit the policy: {exception.Message}" : exception.Message;
+            LogFailure(definition.Name, exception, isNews: note != before);
+            _served.SetNote(definition.Name, note);
             if (exception is not (PolicyException or StartException { IsAbsent: true }))
             {
                 again.Change(ReopenInterval, Timeout.InfiniteTimeSpan);
@@ -233,6 +234,8 @@ internal sealed class DeviceSupervisor : IAsyncDisposable
         switch (failure)
         {
             case StartException start when start.IsAbsent || !isNews:
+            // One return gives several signs, and each of them an opening.
+            case PolicyException when !isNews:
                 DeviceLog.NotYet(_logger, device, failure.Message);
                 break;
             case StartException:

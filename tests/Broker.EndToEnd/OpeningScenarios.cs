@@ -1,23 +1,21 @@
-using System.Diagnostics;
-
 namespace BarBroker.EndToEnd;
 
 /// <summary>How the broker has real functions: by nodes of their own where the kernel has those, out of their IOMMU groups elsewhere.</summary>
 [Trait(Only.Machine, Only.Real)]
 public sealed class OpeningScenarios(Machine machine)
 {
-    private static readonly string[] Functions = [.. ((string[])["IVSHMEM", "EDU", "NVME"]).Select(name => Environment.GetEnvironmentVariable($"BAR_BROKER_VM_{name}")!)];
+    private static readonly PciFunction[] Functions = PciFunction.All;
 
     [Fact]
     public void Every_function_is_open_by_its_own_node_where_it_has_one_and_by_its_group_where_not()
     {
         string[] open = [.. machine.Broker.OpenFiles().Where(path => path == "/dev/iommu" || path.StartsWith("/dev/vfio/", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
 
-        string[] own = [.. Functions.SelectMany(OwnNodes)];
+        string[] own = [.. Functions.SelectMany(function => function.OwnNodes)];
         Assert.Equal(
             own.Length > 0
                 ? own.Append("/dev/iommu").Order(StringComparer.Ordinal)
-                : Functions.Select(GroupNode).Append("/dev/vfio/vfio").Order(StringComparer.Ordinal),
+                : Functions.Select(function => function.GroupNode).Append("/dev/vfio/vfio").Order(StringComparer.Ordinal),
             open);
     }
 
@@ -30,7 +28,7 @@ public sealed class OpeningScenarios(Machine machine)
 
         Assert.True(status == 0, output);
         Assert.All(Functions, function => Assert.Contains(
-            OwnNodes(function) is [string own] ? $"{function}  opened by its own node ({own}) and IOMMUFD; " : $"{function}  opened by its IOMMU group ({GroupNode(function)}); not its own node",
+            function.OwnNodes is [string own] ? $"{function.Address}  opened by its own node ({own}) and IOMMUFD; " : $"{function.Address}  opened by its IOMMU group ({function.GroupNode}); not its own node",
             output,
             StringComparison.Ordinal));
     }
@@ -41,34 +39,8 @@ public sealed class OpeningScenarios(Machine machine)
         (int status, string output) = await DoctorAsync();
 
         Assert.True(status == 0, output);
-        Assert.All(Functions, function => Assert.Contains($"warn {function}  in use", output, StringComparison.Ordinal));
+        Assert.All(Functions, function => Assert.Contains($"warn {function.Address}  in use", output, StringComparison.Ordinal));
     }
 
-    private static async Task<(int Status, string Output)> DoctorAsync()
-    {
-        ProcessStartInfo command = Stage.Broker();
-        foreach (string argument in (string[])["doctor", .. Functions])
-        {
-            command.ArgumentList.Add(argument);
-        }
-
-        using Process doctor = Process.Start(command)!;
-        using CancellationTokenSource limit = new(Patience.Limit);
-        Task<string> errors = doctor.StandardError.ReadToEndAsync(limit.Token);
-        string output = await doctor.StandardOutput.ReadToEndAsync(limit.Token);
-        await doctor.WaitForExitAsync(limit.Token);
-        return (doctor.ExitCode, output + await errors);
-    }
-
-    /// <summary>VFIO's device of a function is in sysfs on every kernel; a number it has only where there is a node for it.</summary>
-    private static string[] OwnNodes(string function)
-    {
-        string directory = $"/sys/bus/pci/devices/{function}/vfio-dev";
-        return Directory.Exists(directory)
-            ? [.. Directory.GetDirectories(directory).Where(entry => File.Exists(Path.Combine(entry, "dev"))).Select(entry => $"/dev/vfio/devices/{Path.GetFileName(entry)}")]
-            : [];
-    }
-
-    private static string GroupNode(string function)
-        => $"/dev/vfio/{Path.GetFileName(new FileInfo($"/sys/bus/pci/devices/{function}/iommu_group").LinkTarget)}";
+    private static Task<(int Status, string Output)> DoctorAsync() => Stage.RunBrokerAsync(["doctor", .. Functions.Select(function => function.Address)]);
 }

@@ -22,15 +22,15 @@ public sealed class SuspendScenarios(Machine machine)
         await lease.MapAsync();
         ulong before = await lease.ReadAsync(Capabilities, width: 64);
         Assert.NotEqual(0UL, before);
-        Assert.Equal("SERVING", await HealthAsync("device/nvme"));
+        Assert.Equal("SERVING", await machine.HealthOfAsync("device/nvme"));
 
         await CallAsync("SuspendDevice", $$"""{"device": "nvme", "mode": "{{mode}}"}""");
 
         Assert.Equal($"suspended {reason}", await lease.NextDeviceNewsAsync());
         await ThrowsSuspendedAsync(() => lease.ReadAsync(Capabilities));
         Assert.Equal("DEVICE_STATE_SUSPENDED", await StateAsync("nvme"));
-        Assert.Equal("NOT_SERVING", await HealthAsync("device/nvme"));
-        Assert.Equal("SERVING", await HealthAsync(""));
+        Assert.Equal("NOT_SERVING", await machine.HealthOfAsync("device/nvme"));
+        Assert.Equal("SERVING", await machine.HealthOfAsync(""));
         ProbeException refused = await Assert.ThrowsAsync<ProbeException>(() => AcquireNvmeAsync(alice, page: 1));
         Assert.Equal("DEVICE_SUSPENDED", refused.Error.Reason);
 
@@ -125,7 +125,4 @@ public sealed class SuspendScenarios(Machine machine)
     private Task<JsonNode> CallAsync(string method, string request) => machine.AdministrateAsync($"barbroker.v1.Admin/{method}", request);
 
     private Task<string> StateAsync(string device) => machine.StateOfAsync(device);
-
-    private async Task<string> HealthAsync(string service)
-        => (string)(await machine.AdministrateAsync("grpc.health.v1.Health/Check", $$"""{"service": "{{service}}"}"""))["status"]!;
 }

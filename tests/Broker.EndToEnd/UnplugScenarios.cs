@@ -31,17 +31,55 @@ public sealed class UnplugScenarios(Machine machine)
         (ClientLease lease, ClientLease neighbour) = await AcquireAsync(alice);
         await machine.AdministrateAsync("barbroker.v1.Admin/SuspendDevice", $$"""{"device": "{{Machine.Board}}", "mode": "SUSPEND_MODE_MEMORY_OFF"}""");
 
-        await PciFunction.UnplugBoardAsync();
-        await Patience.UntilAsync(() => !board.IsThere, () => "the unplugged board is still there");
+        await board.UnplugBoardAsync();
 
         await IsGoneAsync(alice, lease, neighbour);
         Task returned = machine.Broker.HearReturnOfAsync(Machine.Board);
-        await board.PlugBoardAsync();
+        await board.PlugBoardAsync("bar2-again");
         Assert.Equal("DEVICE_STATE_GONE", await machine.StateOfAsync(Machine.Board));
         board.Bind();
         await returned;
         await IsBackAsync(alice);
         await neighbour.ReadAsync(0);
+    }
+
+    [Fact]
+    [Trait(Only.Machine, Only.Real)]
+    public async Task A_board_that_returns_too_small_for_the_policy_stays_gone_until_one_comes_that_fits()
+    {
+        PciFunction board = PciFunction.Board;
+        await using Client alice = await machine.ConnectAsync(Users.Alice);
+        (ClientLease lease, ClientLease neighbour) = await AcquireAsync(alice);
+        await board.UnplugBoardAsync();
+        await IsGoneAsync(alice, lease, neighbour);
+
+        Task misfit = machine.Broker.HearMisfitOfAsync(Machine.Board);
+        await board.PlugBoardAsync("bar2-small");
+        board.Bind();
+        await misfit;
+
+        await IsGoneAsync(alice, lease, neighbour);
+        Assert.Equal("NOT_SERVING", await machine.HealthOfAsync($"device/{Machine.Board}"));
+        string status = await StatusAsync();
+        Assert.Contains($"{Machine.Board}  {board.Address}  GONE", status, StringComparison.Ordinal);
+        Assert.Contains("It returned, but does not fit the policy: ", status, StringComparison.Ordinal);
+        Assert.Contains($"devices.{Machine.Board}.windows.all", status, StringComparison.Ordinal);
+
+        // Nobody has it open, so nobody is asked.
+        await board.UnplugBoardAsync();
+        Task returned = machine.Broker.HearReturnOfAsync(Machine.Board);
+        await board.PlugBoardAsync("bar2-third");
+        board.Bind();
+        await returned;
+        await IsBackAsync(alice);
+        await neighbour.ReadAsync(0);
+    }
+
+    private async Task<string> StatusAsync()
+    {
+        (int status, string output) = await Stage.RunBrokerAsync("status", "--socket", machine.Broker.AdminSocket);
+        Assert.True(status == 0, output);
+        return output;
     }
 
     private static async Task<(ClientLease Lease, ClientLease Neighbour)> AcquireAsync(Client client)

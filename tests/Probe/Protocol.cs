@@ -109,8 +109,23 @@ internal enum ProbeOperation
     /// <summary>write(2)s to the descriptor; answers with errno.</summary>
     RawWrite,
 
+    /// <summary>The number of the lease's descriptor, by which another process can borrow it.</summary>
+    RawNumber,
+
     /// <summary>How many descriptors the probe has open.</summary>
     CountDescriptors,
+
+    /// <summary>
+    /// Takes, uses and gives back leases without rest, of random parts of a range, on a connection of its own; <see cref="ProbeRequest.Value"/>
+    /// is the seed. Answers when it has the first, and goes on until the broker is gone.
+    /// </summary>
+    BeginTraffic,
+
+    /// <summary>
+    /// After the broker's end: looks whether anything that the traffic held can still be reached, which is an error. Answers with how many
+    /// leases it held, and in words with what it had done.
+    /// </summary>
+    EndTraffic,
 }
 
 /// <summary>A probe's answer, one JSON line each on its standard output.</summary>

@@ -47,8 +47,8 @@ internal static class RawDescriptor
         return Libc.Write(Number(descriptor), value, sizeof(uint)) >= 0 ? 0 : Marshal.GetLastPInvokeError();
     }
 
-    private static int Protection(bool writable) => writable ? Libc.ProtectionReadWrite : Libc.ProtectionRead;
-
     // The lease outlives every call here: it is disposed by the same loop that makes them.
-    private static int Number(SafeHandle descriptor) => (int)descriptor.DangerousGetHandle();
+    internal static int Number(SafeHandle descriptor) => (int)descriptor.DangerousGetHandle();
+
+    private static int Protection(bool writable) => writable ? Libc.ProtectionReadWrite : Libc.ProtectionRead;
 }

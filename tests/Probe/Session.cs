@@ -11,6 +11,7 @@ internal sealed class Session : IAsyncDisposable
     private readonly Dictionary<int, BarLease> _leases = [];
     private readonly Dictionary<int, MappedBar> _mappings = [];
     private readonly Dictionary<int, ChannelReader<string>> _deviceNews = [];
+    private Traffic? _traffic;
     private int _lastNumber;
 
     /// <summary>Carries out one request. Whatever it throws is the answer.</summary>
@@ -62,6 +63,16 @@ internal sealed class Session : IAsyncDisposable
                 return new ProbeReply { Text = Describe(await _connections[request.Connection].ListDevicesAsync(CancellationToken.None)) };
             case ProbeOperation.Acquire:
                 return await AcquireAsync(request);
+            case ProbeOperation.BeginTraffic:
+                _traffic = await Traffic.BeginAsync(request);
+                return new ProbeReply();
+            case ProbeOperation.EndTraffic:
+                await using (Traffic ending = _traffic!)
+                {
+                    _traffic = null;
+                    return await ending.EndAsync();
+                }
+
             case ProbeOperation.CountDescriptors:
                 return Number(Directory.GetFileSystemEntries("/proc/self/fd").Length);
             default:
@@ -104,6 +115,8 @@ internal sealed class Session : IAsyncDisposable
                 return Number(RawDescriptor.ReopenWritable(lease.Descriptor));
             case ProbeOperation.RawWrite:
                 return Number(RawDescriptor.Write(lease.Descriptor, (uint)request.Value));
+            case ProbeOperation.RawNumber:
+                return Number(RawDescriptor.Number(lease.Descriptor));
             default:
                 throw new NotSupportedException($"No such operation: {request.Operation}.");
         }

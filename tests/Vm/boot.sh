@@ -15,8 +15,9 @@
 #   --cpus N             (1) More than one runs on as many of this machine's: see README.md
 #   --cpu MODEL          qemu's -cpu (max)
 #   --root-port          ivshmem behind a PCIe root port: it can then be reset and unplugged
-#                        (in the guest: vm-monitor device_del ivshmem; and back, once a boot, with
-#                        vm-monitor device_add ivshmem-plain,id=ivshmem,memdev=bar2-again,bus=port1)
+#                        (in the guest: vm-monitor device_del ivshmem; and back, once a boot each, with
+#                        vm-monitor device_add ivshmem-plain,id=ivshmem,memdev=bar2-again,bus=port1, the same with bar2-third,
+#                        and with bar2-small, the first MiB of the same memory)
 # In the guest BAR_BROKER_VM_IVSHMEM, _EDU and _NVME name the functions, bound to vfio-pci; BAR_BROKER_VM_SLOWNESS is what to
 # multiply a test's own time limits by: 1, and more in the debug kernel.
 #
@@ -169,9 +170,11 @@ qemu_arguments() {
         bus=port1
     fi
     arguments+=(
-        # Twice the same memory: qemu dies of a second ivshmem with a backend that one had before.
+        # The same memory again and again: qemu dies of a second ivshmem with a backend that one had before.
         -object "memory-backend-file,id=bar2,size=64M,mem-path=$results/ivshmem.bin,share=on"
         -object "memory-backend-file,id=bar2-again,size=64M,mem-path=$results/ivshmem.bin,share=on"
+        -object "memory-backend-file,id=bar2-third,size=64M,mem-path=$results/ivshmem.bin,share=on"
+        -object "memory-backend-file,id=bar2-small,size=1M,mem-path=$results/ivshmem.bin,share=on"
         -device "ivshmem-plain,id=ivshmem,memdev=bar2,bus=$bus"
         -device "edu,id=edu,addr=0x$EDU_SLOT"
         -drive "if=none,id=drive,format=raw,file=$1/drive,cache=unsafe"

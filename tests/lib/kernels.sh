@@ -67,7 +67,6 @@ part_vm_kernels() {
 # The scenarios on a kernel with IOMMUFD, which the distribution's is built without: the debug kernel, whose checks make
 # everything several times slower. Without the foreign gRPC client's: it takes minutes to start there, and has nothing to do
 # with how devices are opened. Without unplugging, which does not end there: the kernel is built without ACPI hotplug.
-# BAR_BROKER_SCENARIOS: options for the test program, to run some only ('-method *.NAME', repeatable).
 part_vm_iommufd() {
     stage_once
     [[ $staged == yes ]] || return 0
@@ -75,16 +74,11 @@ part_vm_iommufd() {
 }
 
 run_scenarios_with_iommufd() {
-    local vm module options
+    local vm
     vm=$(make_results vm-iommufd)
-    read -ra options <<<"${BAR_BROKER_SCENARIOS:-}"
     export BAR_BROKER_VM_KERNEL=debug
-    module=$("$root/tests/Vm/module.sh")
-    fill_backing_file "$scratch/ivshmem.bin"
-    "$root/tests/Vm/boot.sh" --results "$vm" --timeout "$VM_TIMEOUT" --memory 4096 --payload "$payload" --module "$module" \
-        --root-port --ivshmem "$scratch/ivshmem.bin" --env "BAR_BROKER_STAGE=$GUEST_STAGE" --env BAR_BROKER_RESULTS=/results \
-        -- dotnet "$GUEST_STAGE/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}" \
-        -class- BarBroker.EndToEnd.ForeignClientScenarios -method- '*.A_board_that_is_unplugged_*' "${options[@]}"
+    boot_scenarios "$vm" --memory 4096 -- \
+        -class- BarBroker.EndToEnd.ForeignClientScenarios -method- '*.A_board_that_is_unplugged_*' -method- '*.A_board_that_returns_*'
 }
 
 # Kernels that can't do it: the broker has to say so, and do nothing by halves.

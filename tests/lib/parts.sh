@@ -97,7 +97,7 @@ part_vm() {
 
 check_scenarios_in_vm() {
     check_tests vm run_scenarios_in_vm
-    check vm-backing-file written_through_a_lease "$results/vm"
+    [[ -n ${BAR_BROKER_SCENARIOS:-} ]] || check vm-backing-file written_through_a_lease "$results/vm"
 }
 
 test_module_in_vm() {
@@ -106,13 +106,44 @@ test_module_in_vm() {
 }
 
 run_scenarios_in_vm() {
-    local vm module
+    local vm
     vm=$(make_results vm)
+    boot_scenarios "$vm" --
+}
+
+# boot_scenarios RESULTS [OPTION]... -- [ARGUMENT]...: the scenarios in the virtual machine, with these options of boot.sh and
+# arguments of the test program. BAR_BROKER_SCENARIOS: more of these, to run some only ('-method *.NAME', repeatable).
+boot_scenarios() {
+    local vm=$1 module importer options=() arguments
+    shift
+    while [[ $1 != -- ]]; do
+        options+=("$1")
+        shift
+    done
+    shift
+    read -ra arguments <<<"${BAR_BROKER_SCENARIOS:-}"
     module=$("$root/tests/Vm/module.sh")
+    importer=$("$root/tests/Vm/module.sh" "$root/tests/Kmod/importer")
     fill_backing_file "$scratch/ivshmem.bin"
-    "$root/tests/Vm/boot.sh" --results "$vm" --timeout "$VM_TIMEOUT" --payload "$payload" --module "$module" \
+    "$root/tests/Vm/boot.sh" --results "$vm" --timeout "$VM_TIMEOUT" --payload "$payload" --module "$module" --module "$importer" \
         --root-port --ivshmem "$scratch/ivshmem.bin" --env "BAR_BROKER_STAGE=$GUEST_STAGE" --env BAR_BROKER_RESULTS=/results \
-        -- dotnet "$GUEST_STAGE/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}"
+        "${options[@]}" -- dotnet "$GUEST_STAGE/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}" "$@" "${arguments[@]}"
+}
+
+# The broker killed in the middle of its work: BAR_BROKER_KILLS times (100), with the choices of BAR_BROKER_SEED if set.
+part_vm_kills() {
+    stage_once
+    [[ $staged == yes ]] || return 0
+    check_tests vm-kills run_kills_in_vm
+    grep -hE '^[0-9]+ kills, seed' "$results/vm-kills.log" || true
+}
+
+run_kills_in_vm() {
+    local vm kills=${BAR_BROKER_KILLS:-100} seed=()
+    vm=$(make_results vm-kills)
+    [[ -z ${BAR_BROKER_SEED:-} ]] || seed=(--env "BAR_BROKER_SEED=$BAR_BROKER_SEED")
+    boot_scenarios "$vm" --timeout "$((VM_TIMEOUT + 30 * kills))" --env "BAR_BROKER_KILLS=$kills" "${seed[@]}" \
+        -- -class BarBroker.EndToEnd.KillScenarios
 }
 
 # written_through_a_lease DIR: what a scenario wrote in the machine stands in the memory behind the device, outside of it.

@@ -227,24 +227,25 @@ public sealed partial class VfioBarDevice
 
     private void ReportOverdue(string call)
     {
-        _logger.Overdue(Name, call, DeviceThread.Overdue.TotalSeconds);
         lock (_conditionLock)
         {
             _overdue.Add(call);
             Change(condition => condition with { StuckIn = _overdue[0] });
         }
 
+        _logger.Overdue(Name, call, DeviceThread.Overdue.TotalSeconds);
         _work.FailWaiting(() => new DeviceStuckException(Name, call));
     }
 
     private void ReportReturned(string call)
     {
-        _logger.Returned(Name, call);
         lock (_conditionLock)
         {
             _overdue.Remove(call);
             Change(condition => condition with { StuckIn = _overdue.FirstOrDefault() });
         }
+
+        _logger.Returned(Name, call);
     }
 
     private void Change(Func<DeviceCondition, DeviceCondition> change, bool wasReset = false)

@@ -94,6 +94,9 @@ public sealed partial class VfioBarDevice : IControlledDevice
         }
 
         ThrowIfUnavailable();
+
+        // What hangs comes first, as in DeviceCondition.State: a suspension that hangs is not over for a ResumeDevice.
+        ThrowIfStuck();
         ThrowIfSuspended();
         if (MemoryTypeFor(options.MemoryType) is null)
         {

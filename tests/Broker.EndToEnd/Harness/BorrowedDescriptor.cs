@@ -16,8 +16,15 @@ internal static partial class BorrowedDescriptor
     {
         string link = Directory.GetFiles($"/proc/{process}/fd").FirstOrDefault(descriptor => new FileInfo(descriptor).LinkTarget == name)
             ?? throw new InvalidOperationException($"Process {process} has no '{name}' open.");
+        return Of(process, int.Parse(Path.GetFileName(link), CultureInfo.InvariantCulture));
+    }
+
+    /// <param name="process">Whose.</param>
+    /// <param name="number">Its number there.</param>
+    internal static SafeFileHandle Of(int process, int number)
+    {
         using SafeFileHandle handle = Checked(OpenProcess(process, 0), "pidfd_open");
-        return Checked(GetDescriptor(handle, int.Parse(Path.GetFileName(link), CultureInfo.InvariantCulture), 0), "pidfd_getfd");
+        return Checked(GetDescriptor(handle, number, 0), "pidfd_getfd");
     }
 
     private static SafeFileHandle Checked(SafeFileHandle handle, string call)

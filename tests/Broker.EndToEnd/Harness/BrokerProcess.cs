@@ -5,7 +5,7 @@ using System.Text;
 
 namespace BarBroker.EndToEnd.Harness;
 
-/// <summary>A running <c>bar-broker</c>, as root, on a runtime directory of its own.</summary>
+/// <summary>A running <c>bar-broker</c> on a runtime directory of its own.</summary>
 internal sealed partial class BrokerProcess : IAsyncDisposable
 {
     private const UnixFileMode OpenToAll =
@@ -37,7 +37,8 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
 
     /// <summary>Returns once it says that it serves, as it would to systemd (sd_notify(3)).</summary>
     /// <param name="policy">Makes the policy's text for a runtime directory.</param>
-    internal static async Task<BrokerProcess> StartAsync(Func<string, string> policy)
+    /// <param name="user">Root, or who it is to run as.</param>
+    internal static async Task<BrokerProcess> StartAsync(Func<string, string> policy, int user)
     {
         string directory = Directory.CreateTempSubdirectory("bar-broker-e2e-").FullName;
         File.SetUnixFileMode(directory, OpenToAll);
@@ -50,10 +51,19 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
             command.ArgumentList.Add(argument);
         }
 
+        if (user != Users.Root)
+        {
+            command = Stage.As(user, command, Users.BrokerGroup);
+        }
+
         string notifySocket = Path.Combine(directory, "notify");
         Socket notifications = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
         notifications.Bind(new UnixDomainSocketEndPoint(notifySocket));
         command.Environment["NOTIFY_SOCKET"] = notifySocket;
+        foreach (string path in (string[])[directory, notifySocket])
+        {
+            DeviceNodes.ChangeOwner(path, user, Users.BrokerGroup);
+        }
 
         Process process = Process.Start(command)!;
         BrokerProcess broker = new(process, directory, ProcessLog.Follow(process, $"broker-{++LastNumber}"), notifications);
@@ -70,11 +80,32 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
         return broker;
     }
 
+    /// <summary>Completes when its log has told of at least so many leases from now on.</summary>
+    internal async Task HearLeasesAsync(int count)
+    {
+        for (int heard = 0; heard < count; heard++)
+        {
+            await _log.HearAsync("[1001] Lease ");
+        }
+    }
+
     /// <summary>Completes when its log says next that this lease ended.</summary>
     internal Task HearEndOfAsync(ulong lease) => _log.HearAsync($"[1002] Lease {lease} ");
 
     /// <summary>Completes when its log says next that this device is back.</summary>
     internal Task HearReturnOfAsync(string device) => _log.HearAsync($"[1301] Device '{device}' ");
+
+    /// <summary>Completes when its log says next that this device is there again, but not as the policy has it.</summary>
+    internal Task HearMisfitOfAsync(string device) => _log.HearAsync($"[1303] Device '{device}' ");
+
+    /// <summary>Completes when its log says next that the end of this lease can't be confirmed.</summary>
+    internal Task HearQuarantineOfAsync(ulong lease) => _log.HearAsync($"[1003] Lease {lease} ");
+
+    /// <summary>Completes when its log says next that the kernel does not return from a call about this device.</summary>
+    internal Task HearStuckAsync(string device) => _log.HearAsync($"[2005] Device {device}: ");
+
+    /// <summary>Completes when its log says next that the kernel has returned from such a call.</summary>
+    internal Task HearUnstuckAsync(string device) => _log.HearAsync($"[2009] Device {device}: ");
 
     /// <summary>How many descriptors it has open.</summary>
     internal int CountDescriptors() => Directory.GetFileSystemEntries($"/proc/{ProcessId}/fd").Length;
@@ -83,14 +114,28 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
     internal string[] OpenFiles()
         => [.. Directory.GetFileSystemEntries($"/proc/{ProcessId}/fd").Select(entry => new FileInfo(entry).LinkTarget).OfType<string>()];
 
+    /// <summary>Its program is over. A thread that is still in the kernel keeps the process, and its descriptors.</summary>
+    internal bool HasLeftMain => _process.HasExited || File.ReadAllText($"/proc/{ProcessId}/stat").Split(' ')[2] == "Z";
+
     /// <summary>SIGTERM. Returns its exit status.</summary>
-    internal async Task<int> StopAsync()
+    internal Task<int> StopAsync()
+    {
+        TellToStop();
+        return ExitAsync();
+    }
+
+    /// <summary>SIGTERM.</summary>
+    internal void TellToStop()
     {
         if (Signal(ProcessId, Terminate) != 0)
         {
             throw new InvalidOperationException($"kill: errno {Marshal.GetLastPInvokeError()}");
         }
+    }
 
+    /// <summary>Returns its exit status once it is gone.</summary>
+    internal async Task<int> ExitAsync()
+    {
         using CancellationTokenSource limit = new(Patience.Limit);
         await _process.WaitForExitAsync(limit.Token);
         return _process.ExitCode;

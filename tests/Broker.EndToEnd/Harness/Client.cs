@@ -1,4 +1,5 @@
 using BarBroker.Probe;
+using Microsoft.Win32.SafeHandles;
 
 namespace BarBroker.EndToEnd.Harness;
 
@@ -103,6 +104,12 @@ internal sealed class ClientLease(ProbeProcess probe, int number, ProbeLease pro
 
     /// <summary>errno of write(2).</summary>
     internal async Task<int> RawWriteAsync() => (int)(await AskAsync(ProbeOperation.RawWrite)).Value;
+
+    /// <summary>Its descriptor, as the client would give it to a driver.</summary>
+    internal async Task<SafeFileHandle> BorrowDescriptorAsync()
+    {
+        return BorrowedDescriptor.Of(probe.ProcessId, (int)(await AskAsync(ProbeOperation.RawNumber)).Value);
+    }
 
     private Task<ProbeReply> AskAsync(ProbeOperation operation) => AskAsync(new ProbeRequest { Operation = operation });
 

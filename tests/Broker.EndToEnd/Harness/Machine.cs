@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using BarBroker.Probe;
 
 namespace BarBroker.EndToEnd.Harness;
 
@@ -43,7 +42,7 @@ public sealed class Machine : IAsyncLifetime
     private static string? IvshmemAddress => Environment.GetEnvironmentVariable("BAR_BROKER_VM_IVSHMEM");
 
     /// <inheritdoc/>
-    public async ValueTask InitializeAsync() => _broker = await BrokerProcess.StartAsync(Policy);
+    public async ValueTask InitializeAsync() => _broker = await BrokerProcess.StartAsync(Policy, Users.Root);
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
@@ -60,10 +59,17 @@ public sealed class Machine : IAsyncLifetime
     }
 
     /// <summary>A new broker, after a scenario that ended the shared one: which had the devices until then.</summary>
-    internal async Task RestartBrokerAsync()
+    /// <param name="user">Root, or who it is to run as.</param>
+    internal async Task RestartBrokerAsync(int user = Users.Root)
     {
-        await Broker.DisposeAsync();
-        _broker = await BrokerProcess.StartAsync(Policy);
+        if (_broker is { } old)
+        {
+            // There is none if the next one does not start.
+            _broker = null;
+            await old.DisposeAsync();
+        }
+
+        _broker = await BrokerProcess.StartAsync(Policy, user);
     }
 
     /// <summary>A new connection to the shared broker, from the user's long-lived probe.</summary>
@@ -73,12 +79,7 @@ public sealed class Machine : IAsyncLifetime
     internal Task<Client> ConnectAsync(int user, string socket) => ProbeOf(user).ConnectAsync(socket);
 
     /// <summary>An admin's call, by a probe: a foreign client, as <see cref="Buf"/>, takes seconds to start under emulation.</summary>
-    internal async Task<JsonNode> AdministrateAsync(string method, string request)
-    {
-        ProbeReply reply = await ProbeOf(Users.Root).AskAsync(
-            new ProbeRequest { Operation = ProbeOperation.Call, Socket = Broker.AdminSocket, Method = method, Json = request });
-        return JsonNode.Parse(reply.Text!)!;
-    }
+    internal Task<JsonNode> AdministrateAsync(string method, string request) => ProbeOf(Users.Root).CallAsync(Broker.AdminSocket, method, request);
 
     /// <summary>How an admin sees a device: its DeviceState.</summary>
     internal async Task<string> StateOfAsync(string device)
@@ -86,6 +87,10 @@ public sealed class Machine : IAsyncLifetime
         JsonNode answer = await AdministrateAsync("barbroker.v1.Admin/ListDevices", "{}");
         return (string)answer["devices"]!.AsArray().Single(found => (string)found!["device"]! == device)!["state"]!;
     }
+
+    /// <summary>A service's ServingStatus: of a device (<c>device/NAME</c>), or of the broker itself (empty).</summary>
+    internal async Task<string> HealthOfAsync(string service)
+        => (string)(await AdministrateAsync("grpc.health.v1.Health/Check", $$"""{"service": "{{service}}"}"""))["status"]!;
 
     private ProbeProcess ProbeOf(int user)
     {

@@ -9,6 +9,28 @@ internal sealed class PciFunction(string address)
 
     internal static PciFunction Board => new(Environment.GetEnvironmentVariable("BAR_BROKER_VM_IVSHMEM")!);
 
+    internal static PciFunction[] All => [.. ((string[])["IVSHMEM", "EDU", "NVME"]).Select(name => new PciFunction(Environment.GetEnvironmentVariable($"BAR_BROKER_VM_{name}")!))];
+
+    internal string Address => address;
+
+    /// <summary>The nodes of its own. VFIO's device of a function is in sysfs on every kernel; a number it has only where there is a node for it.</summary>
+    internal string[] OwnNodes
+    {
+        get
+        {
+            string directory = Path.Combine(Bus, "devices", address, "vfio-dev");
+            return Directory.Exists(directory)
+                ? [.. Directory.GetDirectories(directory).Where(entry => File.Exists(Path.Combine(entry, "dev"))).Select(entry => $"/dev/vfio/devices/{Path.GetFileName(entry)}")]
+                : [];
+        }
+    }
+
+    /// <summary>The node of its IOMMU group.</summary>
+    internal string GroupNode => $"/dev/vfio/{Path.GetFileName(new FileInfo(Path.Combine(Bus, "devices", address, "iommu_group")).LinkTarget)}";
+
+    /// <summary>All by which it can be opened.</summary>
+    internal string[] Nodes => [.. OwnNodes, GroupNode];
+
     internal bool IsThere => Directory.Exists(Path.Combine(Bus, "devices", address));
 
     internal string? Driver => new FileInfo(Path.Combine(Bus, "devices", address, "driver")).LinkTarget is { } target ? Path.GetFileName(target) : null;
@@ -25,16 +47,23 @@ internal sealed class PciFunction(string address)
     }
 
     /// <summary>Presses the button beside its slot. It goes some seconds later.</summary>
-    internal static Task UnplugBoardAsync() => TellMachineAsync("device_del ivshmem");
+    internal async Task UnplugBoardAsync()
+    {
+        await TellMachineAsync("device_del ivshmem");
+        await Patience.UntilAsync(() => !IsThere, () => "the unplugged board is still there");
+    }
 
-    /// <summary>Puts a board with the same memory into the slot: once a boot. Until the machine has forgotten the one before it, it refuses.</summary>
-    internal async Task PlugBoardAsync()
+    /// <summary>
+    /// Puts a board into the slot, with one of the memories that boot.sh names: each once a boot. Until the machine has forgotten the board
+    /// before it, it refuses.
+    /// </summary>
+    internal async Task PlugBoardAsync(string memory)
     {
         using CancellationTokenSource limit = new(Patience.Limit);
         while (!IsThere)
         {
             limit.Token.ThrowIfCancellationRequested();
-            await TellMachineAsync("device_add ivshmem-plain,id=ivshmem,memdev=bar2-again,bus=port1");
+            await TellMachineAsync($"device_add ivshmem-plain,id=ivshmem,memdev={memory},bus=port1");
         }
     }
 

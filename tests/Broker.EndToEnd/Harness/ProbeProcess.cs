@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using BarBroker.Probe;
 
 namespace BarBroker.EndToEnd.Harness;
@@ -17,6 +18,8 @@ internal sealed class ProbeProcess : IAsyncDisposable
         _process = process;
         _log = log;
     }
+
+    internal int ProcessId => _process.Id;
 
     /// <summary>It crashed or was killed: a scenario's failure, which must not be the next one's.</summary>
     internal bool HasEnded => _process.HasExited;
@@ -54,6 +57,13 @@ internal sealed class ProbeProcess : IAsyncDisposable
     {
         ProbeReply reply = await AskAsync(new ProbeRequest { Operation = ProbeOperation.Connect, Socket = socket });
         return new Client(this, (int)reply.Value);
+    }
+
+    /// <summary>A call on a connection of its own: its answer, as JSON.</summary>
+    internal async Task<JsonNode> CallAsync(string socket, string method, string request)
+    {
+        ProbeReply reply = await AskAsync(new ProbeRequest { Operation = ProbeOperation.Call, Socket = socket, Method = method, Json = request });
+        return JsonNode.Parse(reply.Text!)!;
     }
 
     /// <summary>SIGKILL. Returns when it is gone.</summary>

@@ -30,15 +30,33 @@ internal static class Stage
 
     internal static ProcessStartInfo Broker() => DotNet("broker/bar-broker.dll");
 
+    /// <summary>Runs a command of <c>bar-broker</c> to its end, as root. Output: what it said on both streams.</summary>
+    internal static async Task<(int Status, string Output)> RunBrokerAsync(params string[] arguments)
+    {
+        ProcessStartInfo command = Broker();
+        foreach (string argument in arguments)
+        {
+            command.ArgumentList.Add(argument);
+        }
+
+        using Process process = Process.Start(command)!;
+        using CancellationTokenSource limit = new(Patience.Limit);
+        Task<string> errors = process.StandardError.ReadToEndAsync(limit.Token);
+        string output = await process.StandardOutput.ReadToEndAsync(limit.Token);
+        await process.WaitForExitAsync(limit.Token);
+        return (process.ExitCode, output + await errors);
+    }
+
     internal static ProcessStartInfo Probe() => DotNet("probe/bar-probe.dll");
 
     internal static ProcessStartInfo Buf() => Command(Path.Combine(Directory, "buf"));
 
-    /// <summary>The same command under another user, in <see cref="Users.ClientGroup"/> and no other group.</summary>
-    internal static ProcessStartInfo As(int user, ProcessStartInfo command)
+    /// <summary>The same command under another user, in <see cref="Users.ClientGroup"/> and, unless named, no other group.</summary>
+    internal static ProcessStartInfo As(int user, ProcessStartInfo command, params int[] otherGroups)
     {
+        string groups = otherGroups.Length > 0 ? $"--groups={string.Join(',', otherGroups)}" : "--clear-groups";
         ProcessStartInfo wrapped = Command("/usr/bin/setpriv");
-        foreach (string argument in (string[])[$"--reuid={user}", $"--regid={Users.ClientGroup}", "--clear-groups", "--", command.FileName, .. command.ArgumentList])
+        foreach (string argument in (string[])[$"--reuid={user}", $"--regid={Users.ClientGroup}", groups, "--", command.FileName, .. command.ArgumentList])
         {
             wrapped.ArgumentList.Add(argument);
         }

@@ -8,6 +8,12 @@ internal static class Users
     internal const int Bob = 1002;
     internal const int Carol = 1003;
 
-    /// <summary>The group of broker.sock, and the only one that they are in.</summary>
+    /// <summary>A broker that isn't root.</summary>
+    internal const int Broker = 2002;
+
+    /// <summary>Its other group, to which udev gives the device nodes.</summary>
+    internal const int BrokerGroup = 2002;
+
+    /// <summary>The group of broker.sock, and the only one that clients are in.</summary>
     internal const int ClientGroup = 2900;
 }

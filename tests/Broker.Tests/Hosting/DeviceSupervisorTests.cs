@@ -191,21 +191,25 @@ public sealed class DeviceSupervisorTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_device_that_does_not_fit_the_policy_stays_gone()
+    public async Task A_device_that_does_not_fit_the_policy_stays_gone_and_is_told_of_once()
     {
         _device.GoAway();
         await _device.GivenBack.WaitAsync(Token);
         PolicyErrors errors = new("policy.json");
         errors.Add(new FilePosition(3, 4), "devices.dev0.windows.left", "beyond the BAR");
-        await OfferAsync(() =>
+        for (int sign = 1; sign <= 2; sign++)
         {
-            errors.ThrowIfAny();
-            return _device;
-        });
+            await OfferAsync(() =>
+            {
+                errors.ThrowIfAny();
+                return _device;
+            });
+        }
 
         _supervisor.LookAgain();
         await _opened.Reader.ReadAsync(Token);
 
+        Assert.Equal([1303], _log.Entries.Select(entry => entry.EventId));
         Assert.Contains("does not fit the policy: policy.json:3:4: devices.dev0.windows.left: beyond the BAR", _served.NoteOf("dev0"), StringComparison.Ordinal);
         Assert.Equal((DeviceState.Gone, ServingStatus.NotServing), (_served["dev0"].ConditionOf().State, _health.Get("device/dev0")));
         _openings.Writer.TryWrite(() => throw new StartException("the test is over"));

@@ -32,7 +32,7 @@
  * @attach: the attachment
  * @pdev: the function it acts for, a reference
  * @mode: IMPORTER_PROMPT and so on
- * @delay: of IMPORTER_SLOW, in jiffies
+ * @delay: before it unmaps, in jiffies
  * @sgt: the mapping, or NULL; changes under the reservation
  * @unmap_work: ends it
  * @address: of the mapping that was last made
@@ -160,8 +160,9 @@ static long importer_attach(struct importer *importer, void __user *arg)
 		return -EBUSY;
 
 	importer->mode = request.mode;
-	importer->delay = request.mode == IMPORTER_STUCK ? IMPORTER_PATIENCE
-							 : msecs_to_jiffies(request.delay_ms);
+	importer->delay = msecs_to_jiffies(request.delay_ms);
+	if (request.mode == IMPORTER_STUCK && !request.delay_ms)
+		importer->delay = IMPORTER_PATIENCE;
 	importer->pdev =
 		pci_get_domain_bus_and_slot(request.pci_domain, request.pci_bus, request.pci_devfn);
 	if (!importer->pdev)

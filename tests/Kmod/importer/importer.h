@@ -22,7 +22,7 @@
  * @fd: the DMABUF's
  * @kind: IMPORTER_DYNAMIC and so on
  * @mode: IMPORTER_PROMPT and so on
- * @delay_ms: of IMPORTER_SLOW
+ * @delay_ms: of IMPORTER_SLOW; of IMPORTER_STUCK after which it unmaps all the same, 0 for a minute
  * @pci_domain: the function it acts for: segment,
  * @pci_bus: bus,
  * @pci_devfn: and slot << 3 | function

@@ -70,6 +70,21 @@ public sealed class VfioWatchdogTests : IDisposable
     }
 
     [Fact]
+    public async Task Whoever_wants_a_lease_of_a_device_that_is_stuck_in_a_reset_hears_that_it_is_stuck()
+    {
+        Assert.Equal(RangeError.None, BarRange.TryCreate(0, 0, 0x1000, out BarRange range));
+        Task reset = EnterReset();
+        await Assert.ThrowsAsync<DeviceSuspendedException>(() => _device.ExportAsync(new LeaseId(1), [range], ExportOptions.ReadWrite));
+        _time.Advance(DeviceThread.Overdue);
+
+        await Assert.ThrowsAsync<DeviceStuckException>(() => _device.ExportAsync(new LeaseId(2), [range], ExportOptions.ReadWrite));
+
+        _release.Set();
+        await reset;
+        await _device.DisposeAsync();
+    }
+
+    [Fact]
     public async Task Who_asked_for_a_reset_that_hangs_is_told_so()
     {
         Task reset = StickInReset();
