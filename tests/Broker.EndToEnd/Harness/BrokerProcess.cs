@@ -38,7 +38,7 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
     /// <summary>Returns once it says that it serves, as it would to systemd (sd_notify(3)).</summary>
     /// <param name="policy">Makes the policy's text for a runtime directory.</param>
     /// <param name="user">Root, or who it is to run as.</param>
-    internal static async Task<BrokerProcess> StartAsync(Func<string, string> policy, int user)
+    internal static async Task<BrokerProcess> StartAsync(Func<string, string> policy, int user = Users.Root)
     {
         string directory = Directory.CreateTempSubdirectory("bar-broker-e2e-").FullName;
         File.SetUnixFileMode(directory, OpenToAll);
@@ -62,7 +62,7 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
         command.Environment["NOTIFY_SOCKET"] = notifySocket;
         foreach (string path in (string[])[directory, notifySocket])
         {
-            DeviceNodes.ChangeOwner(path, user, Users.BrokerGroup);
+            FileOwner.Change(path, user, Users.BrokerGroup);
         }
 
         Process process = Process.Start(command)!;

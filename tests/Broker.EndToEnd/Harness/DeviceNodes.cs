@@ -1,9 +1,7 @@
-using System.Runtime.InteropServices;
-
 namespace BarBroker.EndToEnd.Harness;
 
 /// <summary>The nodes by which a broker has its devices.</summary>
-internal static partial class DeviceNodes
+internal static class DeviceNodes
 {
     private const UnixFileMode OpenToGroup = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
 
@@ -14,20 +12,9 @@ internal static partial class DeviceNodes
         {
             if (File.Exists(node))
             {
-                ChangeOwner(node, Users.Root, group);
+                FileOwner.Change(node, Users.Root, group);
                 File.SetUnixFileMode(node, OpenToGroup);
             }
         }
     }
-
-    internal static void ChangeOwner(string path, int user, int group)
-    {
-        if (ChangeOwner(path, (uint)user, (uint)group) != 0)
-        {
-            throw new InvalidOperationException($"chown {path}: errno {Marshal.GetLastPInvokeError()}");
-        }
-    }
-
-    [LibraryImport("libc", EntryPoint = "chown", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int ChangeOwner(string path, uint user, uint group);
 }

@@ -74,10 +74,10 @@ public sealed class VfioWatchdogTests : IDisposable
     {
         Assert.Equal(RangeError.None, BarRange.TryCreate(0, 0, 0x1000, out BarRange range));
         Task reset = EnterReset();
-        await Assert.ThrowsAsync<DeviceSuspendedException>(() => _device.ExportAsync(new LeaseId(1), [range], ExportOptions.ReadWrite));
+        await Assert.ThrowsAsync<DeviceSuspendedException>(() => _device.ExportAsync(new LeaseId(1), holder: 0, [range], ExportOptions.ReadWrite));
         _time.Advance(DeviceThread.Overdue);
 
-        await Assert.ThrowsAsync<DeviceStuckException>(() => _device.ExportAsync(new LeaseId(2), [range], ExportOptions.ReadWrite));
+        await Assert.ThrowsAsync<DeviceStuckException>(() => _device.ExportAsync(new LeaseId(2), holder: 0, [range], ExportOptions.ReadWrite));
 
         _release.Set();
         await reset;
