@@ -15,7 +15,7 @@
 #   vm-kernels  the module's tests on every kernel that the distribution has headers of
 #   vm-old      what the broker says on kernels that are too old
 #   vm-stress   leases under stress for minutes, on four machines (BAR_LEASE_STRESS_SECONDS each, 120)
-#   vm-kills    the broker killed in the middle of its work, again and again (BAR_BROKER_KILLS, 100)
+#   vm-kills    the broker killed in the middle of its work, again and again (BAR_BROKER_KILLS, 50)
 #   bench       figures, one a line: `bench NAME KEY=VALUE...`
 #
 # The scenarios of `vm` begin as soon as there are programs, and go on beside the other parts: two processors do in less than ten minutes

@@ -4,18 +4,18 @@ using BarBroker.Probe;
 namespace BarBroker.EndToEnd;
 
 /// <summary>
-/// The broker is killed in the middle of whatever it does. BAR_BROKER_KILLS says how often, BAR_BROKER_SEED repeats the choices, though not the
-/// timing.
+/// The broker is killed in the middle of whatever it does. BAR_BROKER_KILLS says how often, each of which takes half a minute or more under
+/// emulation. BAR_BROKER_SEED repeats the choices, though not the timing.
 /// </summary>
 [Trait(Only.Machine, Only.Real)]
 public sealed class KillScenarios(Machine machine)
 {
     /// <summary>What a broker has to have leased before it is killed, and how many milliseconds later that is: anywhere in the next call or two.</summary>
-    private const int MostLeases = 40;
+    private const int MostLeases = 16;
 
     private const int LongestPause = 50;
 
-    private static readonly int Kills = NumberFrom("BAR_BROKER_KILLS") ?? 8;
+    private static readonly int Kills = NumberFrom("BAR_BROKER_KILLS") ?? 2;
 
     private static readonly int Seed = NumberFrom("BAR_BROKER_SEED") ?? Random.Shared.Next();
 

@@ -139,10 +139,10 @@ part_vm_kills() {
 }
 
 run_kills_in_vm() {
-    local vm kills=${BAR_BROKER_KILLS:-100} seed=()
+    local vm kills=${BAR_BROKER_KILLS:-50} seed=()
     vm=$(make_results vm-kills)
     [[ -z ${BAR_BROKER_SEED:-} ]] || seed=(--env "BAR_BROKER_SEED=$BAR_BROKER_SEED")
-    boot_scenarios "$vm" --timeout "$((VM_TIMEOUT + 30 * kills))" --env "BAR_BROKER_KILLS=$kills" "${seed[@]}" \
+    boot_scenarios "$vm" --cpus 2 --timeout "$((VM_TIMEOUT + 60 * kills))" --env "BAR_BROKER_KILLS=$kills" "${seed[@]}" \
         -- -class BarBroker.EndToEnd.KillScenarios
 }
 
