@@ -64,8 +64,8 @@ void check_suspend_times(const char *situation, uint64_t *took, int count)
 
 static void check_suspends(const char *situation, struct vfio *vfio, int session)
 {
-	volatile uint32_t *memory = lease_map(
-		lease_export_other(session, vfio, OTHERS_IDS, OTHERS_FIRST, 1), 1, PROT_READ);
+	int lease = lease_export_other(session, vfio, OTHERS_IDS, OTHERS_FIRST, 1);
+	volatile uint32_t *memory = lease_map(lease, 1, PROT_READ);
 	uint64_t took[SUSPENDS];
 	uint32_t value;
 
@@ -82,6 +82,7 @@ static void check_suspends(const char *situation, struct vfio *vfio, int session
 	CHECK(peek(memory, &value));
 	CHECK_EQ(lease_revoke_one(session, OTHERS_IDS), 1);
 	CHECK_OK(munmap((void *)memory, PAGE));
+	CHECK_OK(close(lease));
 	check_suspend_times(situation, took, SUSPENDS);
 }
 

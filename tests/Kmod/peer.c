@@ -49,7 +49,8 @@ int peer_attach(int peer, int lease, struct function function, uint32_t kind, ui
 		.fd = lease,
 		.kind = kind,
 		.mode = mode,
-		.delay_ms = delay_ms,
+		/* Who is stuck is so for all of a case. */
+		.delay_ms = mode == IMPORTER_STUCK ? 0 : delay_ms,
 		.pci_domain = function.domain,
 		.pci_bus = function.bus,
 		.pci_devfn = function.devfn,

@@ -117,7 +117,7 @@ TEST(paths_to_leases_are_harmless_across_a_reset_of_the_function)
 
 TEST(hoarded_descriptors_of_revoked_leases_cost_nobody_anything)
 {
-	enum { BATCH = 500, TOTAL = 20000 };
+	enum { BATCH = 500, TOTAL = 16000 };
 	static int hoard[TOTAL];
 	uint64_t ids[BATCH];
 
@@ -130,7 +130,7 @@ TEST(hoarded_descriptors_of_revoked_leases_cost_nobody_anything)
 		CHECK_OK(lease_revoke(session, ids, BATCH, NULL));
 	}
 	CHECK_EQ(lease_info(session).leases_live, 0);
-	check_others("20,000 descriptors of revoked leases are kept", &vfio, session);
+	check_others("16,000 descriptors of revoked leases are kept", &vfio, session);
 	for (uint64_t i = 0; i < TOTAL; i += TOTAL / 16)
 		CHECK_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, hoard[i], 0), ENODEV);
 	for (int i = 0; i < TOTAL; i++)

@@ -97,6 +97,34 @@ static void map_two_leases_of_a_holder(void *unused)
 	lease_map(first, 4, PROT_READ);
 }
 
+static void lease_as_often_as_a_holder_may(void *unused)
+{
+	struct export export;
+	struct vfio vfio;
+	int session, first, tries = 0;
+
+	(void)unused;
+	vfio_open_ivshmem(&vfio);
+	session = session_open();
+	first = lease_export(session, &vfio, 1, 0, 1, 0);
+	CHECK_OK(close(lease_export(session, &vfio, 2, 0, 1, 0)));
+	CHECK_OK(close(lease_export(session, &vfio, 3, 0, 1, 0)));
+	export_prepare(&export, &vfio, 4, 0, 1, 0);
+	CHECK_ERRNO(export_call(session, &export), EDQUOT);
+	CHECK_OK(close(lease_export_other(session, &vfio, 5, 0, 1)));
+	/* Over, but somebody has its descriptor. */
+	CHECK_EQ(lease_revoke_one(session, 1), 1);
+	CHECK_ERRNO(export_call(session, &export), EDQUOT);
+	CHECK_OK(close(first));
+	/* A worker puts the module's own reference. */
+	while (export_call(session, &export) < 0) {
+		CHECK_EQ(errno, EDQUOT);
+		CHECK(tries++ < 500);
+		usleep(10000);
+	}
+	export_finish(&export);
+}
+
 static void map_a_huge_page(void *unused)
 {
 	volatile uint32_t *memory;
@@ -133,14 +161,16 @@ TEST(huge_entries_can_be_turned_off)
 TEST(parameters_have_documented_defaults_and_stay_as_they_are)
 {
 	static const char *const names[] = { "max_mappings", "max_holder_mappings",
-					      "revoke_timeout_ms", "huge_entries" };
+					      "max_holder_leases", "revoke_timeout_ms",
+					      "huge_entries" };
 	struct stat status;
 	char path[128];
 
 	CHECK_EQ(parameter("max_mappings"), 1024);
 	CHECK_EQ(parameter("max_holder_mappings"), 4096);
+	CHECK_EQ(parameter("max_holder_leases"), 16384);
 	CHECK_EQ(parameter("revoke_timeout_ms"), 1000);
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		snprintf(path, sizeof(path), PARAMETERS "%s", names[i]);
 		CHECK_OK(stat(path, &status));
 		CHECK_EQ(status.st_mode & 0777, 0444);
@@ -153,13 +183,15 @@ TEST(the_module_does_not_load_with_a_parameter_out_of_bounds)
 		"max_mappings=0",	   "max_mappings=65537",  "max_mappings=-1",
 		"max_mappings=many",	   "max_mappings=",	  "revoke_timeout_ms=9",
 		"revoke_timeout_ms=60001", "revoke_timeout_ms=0", "max_holder_mappings=0",
-		"max_holder_mappings=1048577",
+		"max_holder_mappings=1048577", "max_holder_leases=0", "max_holder_leases=1048577",
 	};
 	static const char *const right[] = {
 		"max_mappings=1",
 		"max_mappings=65536",
 		"max_holder_mappings=1",
 		"max_holder_mappings=1048576",
+		"max_holder_leases=1",
+		"max_holder_leases=1048576",
 		"revoke_timeout_ms=10",
 		"revoke_timeout_ms=60000",
 	};
@@ -177,6 +209,11 @@ TEST(the_module_does_not_load_with_a_parameter_out_of_bounds)
 TEST(max_mappings_bounds_the_mappings_of_a_lease)
 {
 	check_with("max_mappings=3", use_few_mappings);
+}
+
+TEST(max_holder_leases_bounds_the_leases_of_a_holder)
+{
+	check_with("max_holder_leases=3", lease_as_often_as_a_holder_may);
 }
 
 TEST(max_holder_mappings_bounds_the_mappings_of_all_leases_of_a_holder)

@@ -25,22 +25,27 @@ static void bar_device_drop_work(struct work_struct *work)
 
 static struct bar_device *bar_device_create(struct pci_dev *pdev)
 {
-	struct bar_device *device;
+	struct bar_device *device = kzalloc_obj(*device);
 
-	lockdep_assert_held(&bar_devices_lock);
-
-	device = kzalloc_obj(*device);
 	if (!device)
-		return ERR_PTR(-ENOMEM);
+		return NULL;
 
 	kref_init(&device->kref);
 	xa_init(&device->holders);
 	init_llist_head(&device->drops);
 	INIT_WORK(&device->drop_work, bar_device_drop_work);
 	device->pdev = pci_dev_get(pdev);
-	list_add(&device->node, &bar_devices);
 
 	return device;
+}
+
+static void bar_device_free(struct bar_device *device)
+{
+	/* An insertion that failed may have left nodes without entries. */
+	WARN_ON(xa_find(&device->holders, &(unsigned long){ 0 }, ULONG_MAX, XA_PRESENT));
+	xa_destroy(&device->holders);
+	pci_dev_put(device->pdev);
+	kfree(device);
 }
 
 /**
@@ -51,7 +56,12 @@ static struct bar_device *bar_device_create(struct pci_dev *pdev)
  */
 struct bar_device *bar_device_get(struct pci_dev *pdev)
 {
+	/* Before the lock, for which the end of leases waits. */
+	struct bar_device *new = bar_device_create(pdev);
 	struct bar_device *device;
+
+	if (!new)
+		return ERR_PTR(-ENOMEM);
 
 	mutex_lock(&bar_devices_lock);
 	list_for_each_entry(device, &bar_devices, node) {
@@ -60,9 +70,14 @@ struct bar_device *bar_device_get(struct pci_dev *pdev)
 			goto out_unlock;
 		}
 	}
-	device = bar_device_create(pdev);
+	list_add(&new->node, &bar_devices);
+	device = new;
+	new = NULL;
 out_unlock:
 	mutex_unlock(&bar_devices_lock);
+
+	if (new)
+		bar_device_free(new);
 	return device;
 }
 
@@ -75,9 +90,7 @@ static void bar_device_release(struct kref *kref)
 	list_del(&device->node);
 	mutex_unlock(&bar_devices_lock);
 
-	WARN_ON(!xa_empty(&device->holders));
-	pci_dev_put(device->pdev);
-	kfree(device);
+	bar_device_free(device);
 }
 
 void bar_device_put(struct bar_device *device)
@@ -90,7 +103,8 @@ void bar_device_put(struct bar_device *device)
  * @device: the lease's device
  * @number: the holder's
  *
- * Returns the holder, for bar_device_put_holder(), or ERR_PTR(-ENOMEM).
+ * Returns the holder, for bar_device_put_holder(), or ERR_PTR(-ENOMEM), or
+ * ERR_PTR(-EDQUOT) if it has all the leases that it may have.
  */
 struct bar_holder *bar_device_get_holder(struct bar_device *device, u32 number)
 {
@@ -100,6 +114,7 @@ struct bar_holder *bar_device_get_holder(struct bar_device *device, u32 number)
 	if (!new)
 		return ERR_PTR(-ENOMEM);
 	new->number = number;
+	bar_outer_init_holder(new);
 
 	/* A spinlock: who puts a holder must not be kept waiting for memory. */
 	xa_lock(&device->holders);
@@ -110,6 +125,8 @@ struct bar_holder *bar_device_get_holder(struct bar_device *device, u32 number)
 	}
 	if (xa_is_err(holder))
 		holder = ERR_PTR(xa_err(holder));
+	else if (holder->nr_leases >= bar_max_holder_leases)
+		holder = ERR_PTR(-EDQUOT);
 	else
 		holder->nr_leases++;
 	xa_unlock(&device->holders);

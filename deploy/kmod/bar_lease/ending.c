@@ -176,33 +176,31 @@ bool bar_lease_wait_ended(struct bar_lease *lease, unsigned long deadline)
 	return wait_event_timeout(bar_lease_ended_wq, bar_lease_has_ended(lease), left);
 }
 
-static u32 bar_lease_count_ended(struct bar_lease **leases, u32 nr_leases)
+static bool bar_lease_any_has_ended(struct bar_lease **leases, u32 nr_leases)
 {
-	u32 i, nr_ended = 0;
+	u32 i;
 
-	for (i = 0; i < nr_leases; i++)
-		nr_ended += bar_lease_has_ended(leases[i]);
-	return nr_ended;
+	for (i = 0; i < nr_leases; i++) {
+		if (bar_lease_has_ended(leases[i]))
+			return true;
+	}
+	return false;
 }
 
 /**
- * bar_lease_wait_any_ended - wait until more of some leases have ended
+ * bar_lease_wait_any_ended - wait until one of some leases has ended
  * @leases: leases that are marked revoked
  * @nr_leases: how many
- * @nr_ended: how many of them had
  * @deadline: until when, in jiffies
  *
- * Returns how many have.
+ * Returns whether it came to that.
  */
-u32 bar_lease_wait_any_ended(struct bar_lease **leases, u32 nr_leases, u32 nr_ended,
-			     unsigned long deadline)
+bool bar_lease_wait_any_ended(struct bar_lease **leases, u32 nr_leases, unsigned long deadline)
 {
 	long left = max(0L, (long)(deadline - jiffies));
-	u32 now = nr_ended;
 
-	wait_event_timeout(bar_lease_ended_wq,
-			   (now = bar_lease_count_ended(leases, nr_leases)) > nr_ended, left);
-	return now;
+	return wait_event_timeout(bar_lease_ended_wq, bar_lease_any_has_ended(leases, nr_leases),
+				  left);
 }
 
 static bool bar_lease_is_mapped(struct bar_lease *lease)

@@ -66,15 +66,21 @@ struct bar_device {
 /**
  * struct bar_holder - who answers for leases of a device, as EXPORT was told
  * @number: EXPORT's
- * @nr_leases: leases that point here
+ * @nr_leases: leases that point here, revoked ones that are not freed included;
+ *	under the lock of the device's holders
  * @vmas: VMAs that map these leases
+ * @puts: leases whose DMABUF the module holds no more
+ * @put_work: puts the reference that it had
  *
- * A suspend visits all VMAs of a device, so what one holder can add is bounded.
+ * A suspend visits all VMAs of a device, and a revoked lease whose file somebody
+ * has stays in memory, so what one holder can add is bounded.
  */
 struct bar_holder {
 	u32 number;
 	unsigned int nr_leases;
 	atomic_t vmas;
+	struct llist_head puts;
+	struct work_struct put_work;
 };
 
 /**
@@ -129,6 +135,7 @@ struct bar_extent {
  *	lease. Without a hold, a lease must not follow this pointer
  * @holds: of @outer by the module, the session's table first; all of them
  *	together are one reference to its file
+ * @put_node: in the holder's puts
  * @drop_node: in the device's drops
  * @unmap_node: in the list of those that one revoke has marked; no other uses it,
  *	because a lease is marked once
@@ -139,7 +146,6 @@ struct bar_extent {
  * @memory_type: BAR_LEASE_MEMORY_*, which the entries really have
  * @verified: @inner was seen to back these very bus addresses
  * @vmas: VMAs that map it
- * @put_work: puts the reference that @holds had
  * @unmap_work: unmaps @unmap_group, which has a hold of each
  * @invalidate_work: tells importers that it is revoked; holds @outer
  * @drop_work: lets go of @inner after a P2P lease's @outer was released
@@ -170,6 +176,7 @@ struct bar_lease {
 	struct bar_holder *holder;
 	struct dma_buf *outer;
 	refcount_t holds;
+	struct llist_node put_node;
 	struct llist_node drop_node;
 	struct list_head unmap_node;
 	struct list_head unmap_group;
@@ -180,7 +187,6 @@ struct bar_lease {
 	bool verified;
 	atomic_t vmas;
 
-	struct work_struct put_work;
 	struct work_struct unmap_work;
 	struct work_struct invalidate_work;
 	struct work_struct drop_work;
@@ -205,6 +211,7 @@ struct bar_lease {
 /* main.c */
 extern unsigned int bar_max_mappings;
 extern unsigned int bar_max_holder_mappings;
+extern unsigned int bar_max_holder_leases;
 extern unsigned int bar_revoke_timeout_ms;
 extern bool bar_huge_entries;
 
@@ -246,8 +253,7 @@ bool bar_lease_mark_revoked(struct bar_lease *lease);
 void bar_lease_set_unmapped(struct bar_lease *lease);
 bool bar_lease_has_ended(struct bar_lease *lease);
 bool bar_lease_wait_ended(struct bar_lease *lease, unsigned long deadline);
-u32 bar_lease_wait_any_ended(struct bar_lease **leases, u32 nr_leases, u32 nr_ended,
-			     unsigned long deadline);
+bool bar_lease_wait_any_ended(struct bar_lease **leases, u32 nr_leases, unsigned long deadline);
 void bar_lease_wait_unmapped(struct bar_lease *lease);
 void bar_lease_wake_revokers(void);
 
@@ -266,6 +272,7 @@ void bar_lease_drop_inner(struct bar_lease *lease);
 int bar_lease_export_outer(struct bar_lease *lease);
 void bar_lease_hold_outer(struct bar_lease *lease);
 void bar_lease_put_outer(struct bar_lease *lease);
+void bar_outer_init_holder(struct bar_holder *holder);
 int bar_outer_init(void);
 void bar_outer_exit(void);
 

@@ -26,12 +26,23 @@ unsigned int bar_revoke_timeout_ms = 1000;
 /* Kbuild says for which kernels. */
 bool bar_huge_entries = BAR_HUGE_ENTRIES;
 
+/*
+ * Live ones and those that are revoked, but not freed because somebody has their
+ * file, at some kilobytes each. The broker knows nothing of the latter.
+ */
+unsigned int bar_max_holder_leases = 16384;
+
 static int bar_set_max_mappings(const char *value, const struct kernel_param *parameter)
 {
 	return param_set_uint_minmax(value, parameter, 1, 65536);
 }
 
 static int bar_set_max_holder_mappings(const char *value, const struct kernel_param *parameter)
+{
+	return param_set_uint_minmax(value, parameter, 1, 1048576);
+}
+
+static int bar_set_max_holder_leases(const char *value, const struct kernel_param *parameter)
 {
 	return param_set_uint_minmax(value, parameter, 1, 1048576);
 }
@@ -51,6 +62,11 @@ static const struct kernel_param_ops bar_max_holder_mappings_ops = {
 	.get = param_get_uint,
 };
 
+static const struct kernel_param_ops bar_max_holder_leases_ops = {
+	.set = bar_set_max_holder_leases,
+	.get = param_get_uint,
+};
+
 static const struct kernel_param_ops bar_revoke_timeout_ops = {
 	.set = bar_set_revoke_timeout,
 	.get = param_get_uint,
@@ -64,6 +80,11 @@ module_param_cb(max_holder_mappings, &bar_max_holder_mappings_ops, &bar_max_hold
 MODULE_PARM_DESC(max_holder_mappings,
 		 "mappings that one holder's leases of one device may have, 1 to 1048576 (4096)");
 __MODULE_PARM_TYPE(max_holder_mappings, "uint");
+
+module_param_cb(max_holder_leases, &bar_max_holder_leases_ops, &bar_max_holder_leases, 0444);
+MODULE_PARM_DESC(max_holder_leases,
+		 "leases of one device that one holder may have, 1 to 1048576 (16384)");
+__MODULE_PARM_TYPE(max_holder_leases, "uint");
 
 module_param_cb(revoke_timeout_ms, &bar_revoke_timeout_ops, &bar_revoke_timeout_ms, 0444);
 MODULE_PARM_DESC(revoke_timeout_ms,

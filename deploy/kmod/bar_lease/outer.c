@@ -148,16 +148,29 @@ static const struct dma_buf_ops bar_lease_dmabuf_ops = {
 };
 
 /*
- * On a worker of its own, because the last put of a file that clients have can
- * take as long as one of them likes: an epoll that knows the file has its lock
- * taken, and its owner can sleep with that for ever. Synchronous, since a
+ * On a worker for each holder, because the last put of a file that clients have
+ * can take as long as one of them likes: an epoll that knows the file has its
+ * lock taken, and its owner can sleep with that for ever. Synchronous, since a
  * deferred put from a worker would make all of the system's wait along.
  */
 static void bar_outer_put_work(struct work_struct *work)
 {
-	struct bar_lease *lease = container_of(work, struct bar_lease, put_work);
+	struct bar_holder *holder = container_of(work, struct bar_holder, put_work);
+	struct bar_lease *lease, *next;
 
-	__fput_sync(lease->outer->file);
+	/* With the last of them the holder may go, and this work with it. */
+	llist_for_each_entry_safe(lease, next, llist_del_all(&holder->puts), put_node)
+		__fput_sync(lease->outer->file);
+}
+
+/**
+ * bar_outer_init_holder - what a holder has for this
+ * @holder: a holder that has no lease yet
+ */
+void bar_outer_init_holder(struct bar_holder *holder)
+{
+	init_llist_head(&holder->puts);
+	INIT_WORK(&holder->put_work, bar_outer_put_work);
 }
 
 /**
@@ -185,7 +198,6 @@ int bar_lease_export_outer(struct bar_lease *lease)
 
 	lease->outer = outer;
 	refcount_set(&lease->holds, 1);
-	INIT_WORK(&lease->put_work, bar_outer_put_work);
 	return 0;
 }
 
@@ -204,8 +216,11 @@ void bar_lease_hold_outer(struct bar_lease *lease)
  */
 void bar_lease_put_outer(struct bar_lease *lease)
 {
-	if (refcount_dec_and_test(&lease->holds))
-		queue_work(bar_put_wq, &lease->put_work);
+	struct bar_holder *holder = lease->holder;
+
+	/* Whoever finds the list empty starts the work, which takes all there is. */
+	if (refcount_dec_and_test(&lease->holds) && llist_add(&lease->put_node, &holder->puts))
+		queue_work(bar_put_wq, &holder->put_work);
 }
 
 int __init bar_outer_init(void)

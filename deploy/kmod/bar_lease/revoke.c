@@ -23,15 +23,19 @@
  * struct bar_revocation - what one revoke works on
  * @marked: the leases that this very call marked
  * @nr_revoked: how many that are
- * @leases: the leases that are not confirmed, whoever marked them; a hold of each
+ * @leases: the leases that have not ended, whoever marked them; a hold of each
  *	one's DMABUF
  * @nr_leases: entries in @leases
+ * @fenced: those that have, but for what fences say; holds as well
+ * @nr_fenced: entries in @fenced
  */
 struct bar_revocation {
 	struct list_head marked;
 	u32 nr_revoked;
 	struct bar_lease **leases;
 	u32 nr_leases;
+	struct bar_lease **fenced;
+	u32 nr_fenced;
 };
 
 /*
@@ -74,30 +78,25 @@ static void bar_revoke_retire(struct bar_session *session, struct bar_lease *lea
 	bar_lease_put_outer(lease);
 }
 
-/*
- * Retires what has ended and left no fence. Returns how many of those that are
- * left have ended, but with fences.
- */
-static u32 bar_revoke_retire_ended(struct bar_session *session, struct bar_revocation *revocation)
+/* Retires what has ended; what has left fences is put aside. */
+static void bar_revoke_retire_ended(struct bar_session *session, struct bar_revocation *revocation)
 {
-	u32 i, nr_left = 0, nr_fenced = 0;
+	u32 i, nr_left = 0;
 	struct bar_lease *lease;
-	bool ended;
 
 	for (i = 0; i < revocation->nr_leases; i++) {
 		lease = revocation->leases[i];
-		ended = bar_lease_has_ended(lease);
-		if (ended && bar_p2p_wait_fences(lease, jiffies)) {
+		if (!bar_lease_has_ended(lease)) {
+			revocation->leases[nr_left++] = lease;
+		} else if (bar_p2p_wait_fences(lease, jiffies)) {
 			bar_revoke_retire(session, lease);
 			bar_lease_put_outer(lease);
 		} else {
-			nr_fenced += ended;
-			revocation->leases[nr_left++] = lease;
+			revocation->fenced[revocation->nr_fenced++] = lease;
 		}
 		cond_resched();
 	}
 	revocation->nr_leases = nr_left;
-	return nr_fenced;
 }
 
 /*
@@ -108,18 +107,21 @@ static bool bar_revoke_confirm(struct bar_session *session, struct bar_revocatio
 			       unsigned long deadline)
 {
 	struct bar_lease *lease;
-	bool confirmed = true;
-	u32 i, nr_fenced;
+	bool confirmed;
+	u32 i;
 
-	do {
-		nr_fenced = bar_revoke_retire_ended(session, revocation);
-	} while (nr_fenced < revocation->nr_leases &&
-		 bar_lease_wait_any_ended(revocation->leases, revocation->nr_leases, nr_fenced,
-					  deadline) > nr_fenced);
+	bar_revoke_retire_ended(session, revocation);
+	while (revocation->nr_leases &&
+	       bar_lease_wait_any_ended(revocation->leases, revocation->nr_leases, deadline))
+		bar_revoke_retire_ended(session, revocation);
 
-	for (i = 0; i < revocation->nr_leases; i++) {
-		lease = revocation->leases[i];
-		if (bar_lease_has_ended(lease) && bar_p2p_wait_fences(lease, deadline))
+	confirmed = !revocation->nr_leases;
+	for (i = 0; i < revocation->nr_leases; i++)
+		bar_lease_put_outer(revocation->leases[i]);
+
+	for (i = 0; i < revocation->nr_fenced; i++) {
+		lease = revocation->fenced[i];
+		if (bar_p2p_wait_fences(lease, deadline))
 			bar_revoke_retire(session, lease);
 		else
 			confirmed = false;
@@ -167,11 +169,14 @@ long bar_session_revoke(struct bar_session *session, void __user *arg)
 		return PTR_ERR(ids);
 
 	INIT_LIST_HEAD(&revocation.marked);
-	revocation.leases = kvmalloc_objs(*revocation.leases, request.nr_ids, GFP_KERNEL_ACCOUNT);
+	revocation.leases =
+		kvmalloc_objs(*revocation.leases, 2 * request.nr_ids, GFP_KERNEL_ACCOUNT);
 	if (!revocation.leases) {
 		ret = -ENOMEM;
 		goto out_free_ids;
 	}
+
+	revocation.fenced = revocation.leases + request.nr_ids;
 
 	/* An EFAULT must mean that nothing was revoked: find out first. */
 	request.nr_revoked = 0;

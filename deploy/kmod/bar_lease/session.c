@@ -28,7 +28,9 @@ static void bar_session_release(struct kref *kref)
 {
 	struct bar_session *session = container_of(kref, struct bar_session, kref);
 
-	WARN_ON(!xa_empty(&session->leases));
+	/* An insertion that failed may have left nodes without entries. */
+	WARN_ON(xa_find(&session->leases, &(unsigned long){ 0 }, ULONG_MAX, XA_PRESENT));
+	xa_destroy(&session->leases);
 	kfree(session);
 }
 
@@ -126,20 +128,15 @@ long bar_session_get_info(struct bar_session *session, void __user *arg)
 /* Nothing is at @id until bar_session_publish(), and nobody else can take it. */
 static int bar_session_reserve(struct bar_session *session, u64 id)
 {
-	int ret;
-
-	mutex_lock(&session->lock);
-	ret = xa_insert(&session->leases, id, NULL, GFP_KERNEL_ACCOUNT);
-	mutex_unlock(&session->lock);
+	/* Not under the session's lock, for which a revoke waits: memory can take its time. */
+	int ret = xa_insert(&session->leases, id, NULL, GFP_KERNEL_ACCOUNT);
 
 	return ret == -EBUSY ? -EEXIST : ret;
 }
 
 static void bar_session_unreserve(struct bar_session *session, u64 id)
 {
-	mutex_lock(&session->lock);
 	xa_release(&session->leases, id);
-	mutex_unlock(&session->lock);
 }
 
 /* From here on the reference to lease->outer is the table's. */

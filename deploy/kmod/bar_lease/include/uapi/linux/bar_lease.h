@@ -124,7 +124,7 @@ struct bar_lease_info {
  *	addresses, 0 when it could only check sizes
  * @holder: in: who answers for the mappings of the lease, by a number of the
  *	caller's: a user id, say. The leases of a function with the same holder
- *	share a limit, the module's max_holder_mappings
+ *	share limits, the module's max_holder_mappings and max_holder_leases
  */
 struct bar_lease_export {
 	__u32 argsz;
@@ -149,6 +149,8 @@ struct bar_lease_export {
  * EAGAIN	the device is suspended (memory decode off, in reset, D3), closed, or
  *		about to lose its driver; try later
  * EBADF	dmabuf_fd is no open descriptor
+ * EDQUOT	the holder has max_holder_leases of the function, of which some may be
+ *		revoked and kept in memory by whoever has their descriptors
  * EEXIST	lease_id is live in this session, or revoked and not confirmed
  * EFAULT	a pointer can't be read or written
  * EINVAL	a size, flag, range, BAR or descriptor that can't be right
