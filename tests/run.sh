@@ -15,7 +15,7 @@
 #   vm-kernels  the module's tests on every kernel that the distribution has headers of
 #   vm-old      what the broker says on kernels that are too old
 #   vm-stress   leases under stress for minutes, on four machines (BAR_LEASE_STRESS_SECONDS each, 120)
-#   vm-kills    the broker killed in the middle of its work, again and again (BAR_BROKER_KILLS, 50)
+#   vm-long     scenarios that take a minute or more each: devices that get stuck, the broker killed (BAR_BROKER_KILLS times, 10), not root
 #   bench       figures, one a line: `bench NAME KEY=VALUE...`
 #
 # The scenarios of `vm` begin as soon as there are programs, and go on beside the other parts: two processors do in less than ten minutes
@@ -46,7 +46,7 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 # shellcheck source=lib/stress.sh
 . "$root/tests/lib/stress.sh"
 
-readonly ALL_PARTS=(lint unit e2e module install vm) MORE_PARTS=(vm-debug vm-iommufd vm-kernels vm-old vm-stress vm-kills bench)
+readonly ALL_PARTS=(lint unit e2e module install vm) MORE_PARTS=(vm-debug vm-iommufd vm-kernels vm-old vm-stress vm-long bench)
 
 parts=("$@")
 ((${#parts[@]})) || parts=("${ALL_PARTS[@]}")

@@ -8,6 +8,7 @@ namespace BarBroker.EndToEnd;
 /// emulation. BAR_BROKER_SEED repeats the choices, though not the timing.
 /// </summary>
 [Trait(Only.Machine, Only.Real)]
+[Trait(Only.Length, Only.Long)]
 public sealed class KillScenarios(Machine machine)
 {
     /// <summary>What a broker has to have leased before it is killed, and how many milliseconds later that is: anywhere in the next call or two.</summary>
@@ -15,7 +16,7 @@ public sealed class KillScenarios(Machine machine)
 
     private const int LongestPause = 50;
 
-    private static readonly int Kills = NumberFrom("BAR_BROKER_KILLS") ?? 2;
+    private static readonly int Kills = NumberFrom("BAR_BROKER_KILLS") ?? 10;
 
     private static readonly int Seed = NumberFrom("BAR_BROKER_SEED") ?? Random.Shared.Next();
 

@@ -20,6 +20,7 @@ public sealed class StuckScenarios(Machine machine)
     private static readonly TimeSpan StopsWithin = TimeSpan.FromSeconds(90) * Patience.Slowness;
 
     [Fact]
+    [Trait(Only.Length, Only.Long)]
     public async Task A_range_that_a_driver_keeps_is_quarantined_until_it_lets_go()
     {
         await using Client alice = await machine.ConnectAsync(Users.Alice);
@@ -83,6 +84,7 @@ public sealed class StuckScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Length, Only.Long)]
     public async Task A_device_whose_reset_a_driver_holds_up_is_stuck_and_what_is_revoked_meanwhile_ends_with_it()
     {
         await using Client alice = await machine.ConnectAsync(Users.Alice);
@@ -107,6 +109,7 @@ public sealed class StuckScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Length, Only.Long)]
     public async Task A_broker_with_a_stuck_device_stops_all_the_same()
     {
         await using Client alice = await machine.ConnectAsync(Users.Alice);

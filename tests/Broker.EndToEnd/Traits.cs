@@ -1,9 +1,14 @@
 namespace BarBroker.EndToEnd;
 
-/// <summary>Where a scenario means something. Without this trait: everywhere, and the simulated device has to behave as the kernel does.</summary>
+/// <summary>Where and when a scenario is run. Without these traits: everywhere, and the simulated device has to behave as the kernel does; always.</summary>
 internal static class Only
 {
     internal const string Machine = "machine";
+
+    internal const string Length = "length";
+
+    /// <summary>What takes a minute or more by itself.</summary>
+    internal const string Long = "long";
 
     /// <summary>Behaviour that the simulated device doesn't have, or a device that is not simulated.</summary>
     internal const string Real = "real";

@@ -2,6 +2,7 @@ namespace BarBroker.EndToEnd;
 
 /// <summary>A broker that is not root, with what the rules in deploy/udev give its group.</summary>
 [Trait(Only.Machine, Only.Real)]
+[Trait(Only.Length, Only.Long)]
 public sealed class UnprivilegedScenarios(Machine machine)
 {
     [Fact]

@@ -77,7 +77,7 @@ run_scenarios_with_iommufd() {
     local vm
     vm=$(make_results vm-iommufd)
     export BAR_BROKER_VM_KERNEL=debug
-    boot_scenarios "$vm" --memory 4096 -- \
+    boot_scenarios "$vm" --memory 4096 -- -trait- length=long \
         -class- BarBroker.EndToEnd.ForeignClientScenarios -method- '*.A_board_that_is_unplugged_*' -method- '*.A_board_that_returns_*'
 }
 

@@ -108,7 +108,7 @@ test_module_in_vm() {
 run_scenarios_in_vm() {
     local vm
     vm=$(make_results vm)
-    boot_scenarios "$vm" --
+    boot_scenarios "$vm" -- -trait- length=long
 }
 
 # boot_scenarios RESULTS [OPTION]... -- [ARGUMENT]...: the scenarios in the virtual machine, with these options of boot.sh and
@@ -131,19 +131,19 @@ boot_scenarios() {
 }
 
 # The broker killed in the middle of its work: BAR_BROKER_KILLS times (100), with the choices of BAR_BROKER_SEED if set.
-part_vm_kills() {
+# What takes too long for every run.
+part_vm_long() {
     stage_once
     [[ $staged == yes ]] || return 0
-    check_tests vm-kills run_kills_in_vm
-    grep -hE '^[0-9]+ kills, seed' "$results/vm-kills.log" || true
+    check_tests vm-long run_long_scenarios_in_vm
+    grep -hE '^([0-9]+ kills, seed|kill [0-9]+:)' "$results/vm-long.log" || true
 }
 
-run_kills_in_vm() {
-    local vm kills=${BAR_BROKER_KILLS:-50} seed=()
-    vm=$(make_results vm-kills)
+run_long_scenarios_in_vm() {
+    local vm kills=${BAR_BROKER_KILLS:-10} seed=()
+    vm=$(make_results vm-long)
     [[ -z ${BAR_BROKER_SEED:-} ]] || seed=(--env "BAR_BROKER_SEED=$BAR_BROKER_SEED")
-    boot_scenarios "$vm" --cpus 2 --timeout "$((VM_TIMEOUT + 60 * kills))" --env "BAR_BROKER_KILLS=$kills" "${seed[@]}" \
-        -- -class BarBroker.EndToEnd.KillScenarios
+    boot_scenarios "$vm" --timeout "$((VM_TIMEOUT + 120 * kills))" --env "BAR_BROKER_KILLS=$kills" "${seed[@]}" -- -trait length=long
 }
 
 # written_through_a_lease DIR: what a scenario wrote in the machine stands in the memory behind the device, outside of it.

@@ -12,12 +12,24 @@ internal sealed partial class Importer : IDisposable
 {
     private const uint Stuck = 2;
 
-    /// <summary>After which it lets go by itself: the kernel reports a task that hangs for 120 s, and a report fails the run.</summary>
-    private const uint LongestMilliseconds = 110_000;
+    /// <summary>After which it lets go by itself.</summary>
+    private const uint LongestMilliseconds = 500_000;
+
+    /// <summary>When the kernel reports a task that hangs, which fails the run: not before the driver lets go, because here tasks are to hang. Not every kernel has it.</summary>
+    private const string HungTaskTimeout = "/proc/sys/kernel/hung_task_timeout_secs";
 
     private readonly SafeFileHandle _driver;
+    private readonly string? _hungTaskTimeout;
 
-    private Importer(SafeFileHandle driver) => _driver = driver;
+    private Importer(SafeFileHandle driver)
+    {
+        _driver = driver;
+        if (File.Exists(HungTaskTimeout))
+        {
+            _hungTaskTimeout = File.ReadAllText(HungTaskTimeout);
+            File.WriteAllText(HungTaskTimeout, string.Create(CultureInfo.InvariantCulture, $"{2 * LongestMilliseconds / 1000}"));
+        }
+    }
 
     /// <summary>It has the lease mapped for its device.</summary>
     internal bool HasMapping => ReadState().Mapped != 0;
@@ -46,7 +58,14 @@ internal sealed partial class Importer : IDisposable
     /// <summary>Unmaps, at last.</summary>
     internal void LetGo() => Command(Code(Direction.None, 2, 0), "IMPORTER_UNMAP");
 
-    public void Dispose() => _driver.Dispose();
+    public void Dispose()
+    {
+        _driver.Dispose();
+        if (_hungTaskTimeout is not null)
+        {
+            File.WriteAllText(HungTaskTimeout, _hungTaskTimeout);
+        }
+    }
 
     private void Attach(SafeFileHandle descriptor)
     {
