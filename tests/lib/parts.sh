@@ -130,7 +130,7 @@ boot_scenarios() {
         "${options[@]}" -- dotnet "$GUEST_STAGE/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}" "$@" "${arguments[@]}"
 }
 
-# The broker killed in the middle of its work: BAR_BROKER_KILLS times (100), with the choices of BAR_BROKER_SEED if set.
+# The broker killed in the middle of its work: BAR_BROKER_KILLS times (50), with the choices of BAR_BROKER_SEED if set.
 part_vm_kills() {
     stage_once
     [[ $staged == yes ]] || return 0
