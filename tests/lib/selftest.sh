@@ -2,7 +2,7 @@
 # Usage: selftest.sh
 #
 # Proves that run.sh counts what it runs beside other things, whatever becomes of that, and that nothing outlives it: with parts
-# that only pretend. Twenty seconds or so. The last line is `N passed, N failed`.
+# that only pretend. Half a minute or so. The last line is `N passed, N failed`.
 # shellcheck source-path=SCRIPTDIR disable=SC2317
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
