@@ -25,4 +25,5 @@ internal static class Errno
     internal const int NoBuffers = 105;
     internal const int TooManyReferences = 109;
     internal const int TimedOut = 110;
+    internal const int QuotaExceeded = 122;
 }

@@ -14,6 +14,13 @@ public sealed class DeviceGoneException(string device, Exception? innerException
 public sealed class MemoryTypeUnavailableException(string device, string cause, Exception? innerException = null)
     : Exception($"Device '{device}' can't be mapped write-combining: {cause}", innerException);
 
+/// <summary>The one who answers for the lease has as many of the device as the kernel lets one have.</summary>
+public sealed class LeaseQuotaException(string device, uint holder, Exception? innerException = null)
+    : Exception(
+        $"The processes of uid {holder} have as many leases of device '{device}' as the kernel lets one user have, those included that are over and that some process still has open or mapped. "
+        + "Close the descriptors and mappings of leases that are over, or release some.",
+        innerException);
+
 /// <summary>The kernel did not confirm in time that leases have ended.</summary>
 public sealed class RevocationUnconfirmedException(string device, ImmutableArray<LeaseId> unconfirmed, Exception? innerException = null)
     : Exception($"Device '{device}': the kernel did not confirm that the leases have ended; their ranges stay quarantined.", innerException)

@@ -39,6 +39,7 @@ public interface IBarDevice : IAsyncDisposable
     /// <exception cref="DeviceGoneException">It never will again.</exception>
     /// <exception cref="UnixException">The kernel refused for another reason.</exception>
     /// <exception cref="MemoryTypeUnavailableException">It has no memory of the type that was asked for.</exception>
+    /// <exception cref="LeaseQuotaException"><paramref name="holder"/> has as many leases as one may have, those included that are over but still open somewhere.</exception>
     Task<ExportedLease> ExportAsync(LeaseId id, uint holder, ImmutableArray<BarRange> ranges, ExportOptions options);
 
     /// <summary>What a mapping gets that is to be of type <paramref name="wanted"/>; null when it can't be had.</summary>

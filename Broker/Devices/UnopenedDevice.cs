@@ -58,8 +58,8 @@ internal sealed class UnopenedDevice(string name, PciAddress? address, Task<IBar
     public Task<ExportedLease> ExportAsync(LeaseId id, uint holder, ImmutableArray<BarRange> ranges, ExportOptions options)
         => Task.FromException<ExportedLease>(Unavailable);
 
-    /// <inheritdoc/>
-    public MemoryType? MemoryTypeFor(MemoryType wanted) => null;
+    /// <summary>The likely answer: of the device nothing is known yet. Once it is open, it has its own.</summary>
+    public MemoryType? MemoryTypeFor(MemoryType wanted) => wanted;
 
     /// <summary>There are no leases of it.</summary>
     public Task RevokeAsync(ImmutableArray<LeaseId> ids) => Task.CompletedTask;

@@ -19,6 +19,7 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
     private readonly List<IBarDevice> _devices = [];
     private readonly ILogger _logger = loggers.CreateLogger<DeviceOpener>();
     private VfioDeviceOpener? _vfio;
+    private bool _closed;
 
     /// <summary>Stands in for VFIO in tests.</summary>
     internal Func<string, PciAddress, Task<IBarDevice>>? OpenFunction { private get; init; }
@@ -85,6 +86,7 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
     /// <summary>Opens a device, at the start or once more after it went away, and checks that the policy fits it. It is closed with this opener, if not before.</summary>
     /// <exception cref="StartException">It can't be had.</exception>
     /// <exception cref="PolicyException">The policy does not fit it.</exception>
+    /// <exception cref="ObjectDisposedException">This opener was closed before the kernel returned. So was the device, after that.</exception>
     public async Task<IBarDevice> OpenAsync(DeviceDefinition definition, string file)
     {
         IBarDevice device = await OpenSourceAsync(definition, file);
@@ -100,13 +102,14 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
             throw;
         }
 
-        WarnOfMissingMemory(definition, device, _logger);
-        lock (_lock)
+        if (!TryKeep(device))
         {
-            _devices.RemoveAll(old => old.Name == device.Name);
-            _devices.Add(device);
+            // Nobody else would.
+            await CloseAsync(device);
+            throw new ObjectDisposedException(nameof(DeviceOpener));
         }
 
+        WarnOfMissingMemory(definition, device, _logger);
         return device;
     }
 
@@ -129,6 +132,7 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
         IBarDevice[] devices;
         lock (_lock)
         {
+            _closed = true;
             devices = [.. _devices];
         }
 
@@ -163,6 +167,22 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
             {
                 errors.Add(at, keyPath, problem.Message);
             }
+        }
+    }
+
+    /// <returns>False when what was opened has been closed already.</returns>
+    private bool TryKeep(IBarDevice device)
+    {
+        lock (_lock)
+        {
+            if (_closed)
+            {
+                return false;
+            }
+
+            _devices.RemoveAll(old => old.Name == device.Name);
+            _devices.Add(device);
+            return true;
         }
     }
 

@@ -181,16 +181,11 @@ internal sealed class DeviceSupervisor : IAsyncDisposable
     {
         Channel<bool> arrivals = _arrivals[definition.Name];
         await using ITimer again = _time.CreateTimer(_ => arrivals.Writer.TryWrite(true), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        IBarDevice? device = unopened is null ? null : await TryOpenAsync(definition, () => unopened.Opening, again);
-        if (device is null)
-        {
-            unopened?.NotHad();
-        }
-
+        IBarDevice? device = unopened is null ? null : await TryOpenAsync(definition, unopened, again);
         while (device is null)
         {
             await arrivals.Reader.ReadAsync(_stop.Token);
-            device = await TryOpenAsync(definition, () => _reopen(definition), again);
+            device = await TryOpenAsync(definition, null, again);
         }
 
         // First the table: whoever finds the device can lease it.
@@ -202,29 +197,45 @@ internal sealed class DeviceSupervisor : IAsyncDisposable
     }
 
     /// <param name="definition">The device.</param>
-    /// <param name="open">Opens it.</param>
+    /// <param name="unopened">Stands for it, if it is being opened already.</param>
     /// <param name="again">Is started when it should be tried again without a sign.</param>
-    private async Task<IBarDevice?> TryOpenAsync(DeviceDefinition definition, Func<Task<IBarDevice>> open, ITimer again)
+    /// <exception cref="OperationCanceledException">The broker stops. What was opened is its opener's to close.</exception>
+    private async Task<IBarDevice?> TryOpenAsync(DeviceDefinition definition, UnopenedDevice? unopened, ITimer again)
     {
         string? before = _served.NoteOf(definition.Name);
         string overdue = string.Create(CultureInfo.InvariantCulture, $"The kernel has not returned from opening it for {DeviceThread.Overdue.TotalSeconds} s: see its log.");
         await using ITimer watchdog = _time.CreateTimer(_ => _served.SetNote(definition.Name, overdue), null, DeviceThread.Overdue, Timeout.InfiniteTimeSpan);
         try
         {
-            return await open();
+            IBarDevice device = await (unopened is null ? _reopen(definition) : unopened.Opening);
+
+            // The kernel may have taken its time, and nobody is to hear of a device that is about to be closed.
+            _stop.Token.ThrowIfCancellationRequested();
+            return device;
+        }
+        catch (Exception exception) when (_stop.IsCancellationRequested)
+        {
+            if (exception is not OperationCanceledException)
+            {
+                DeviceLog.LateOpenFailed(_logger, definition.Name, exception);
+            }
+
+            throw new OperationCanceledException(exception.Message, exception, _stop.Token);
         }
 #pragma warning disable CA1031 // A device is taken to pieces while it is looked at; whatever that comes to, the next time may find it whole.
         catch (Exception exception)
 #pragma warning restore CA1031
         {
+            // Whoever reads of it in the log finds it so.
             string note = exception is PolicyException ? $"It is there, but does not fit the policy: {exception.Message}" : exception.Message;
-            LogFailure(definition.Name, exception, isNews: note != before);
             _served.SetNote(definition.Name, note);
+            unopened?.NotHad();
             if (exception is not (PolicyException or StartException { IsAbsent: true }))
             {
                 again.Change(ReopenInterval, Timeout.InfiniteTimeSpan);
             }
 
+            LogFailure(definition.Name, exception, isNews: note != before);
             return null;
         }
     }

@@ -13,7 +13,7 @@ internal enum LeaseRefusal
     /// <summary>Another lease holds part of the range.</summary>
     RangeLeased,
 
-    /// <summary>A limit of <see cref="LeaseLimits"/> is reached.</summary>
+    /// <summary>A limit of <see cref="LeaseLimits"/>, or the kernel's for one user, is reached.</summary>
     TooManyLeases,
 
     /// <summary>Too many descriptors are on their way to clients.</summary>

@@ -29,9 +29,9 @@ internal sealed partial class LeaseTable
 
             // The device can be closed while the lease is on its way to it.
             Exception failure = exception is ObjectDisposedException ? new DeviceGoneException(request.Device.Name, exception) : exception;
-            if (failure is not (DeviceSuspendedException or DeviceGoneException or DeviceStuckException))
+            if (failure is not (DeviceSuspendedException or DeviceGoneException or DeviceStuckException or LeaseQuotaException))
             {
-                // Of those the log has the cause already; nobody is to fill it with their consequences.
+                // Of those the log has the cause already, or it is the client's; nobody is to fill it with their consequences.
                 LeaseLog.ExportFailed(_logger, request.Device.Name, request.Ranges, lease.Id, exception);
             }
 
@@ -182,6 +182,7 @@ internal sealed partial class LeaseTable
         MemoryTypeUnavailableException => new LeaseRefusedException(LeaseRefusal.MemoryTypeUnavailable, exception.Message, exception),
         DeviceStuckException => new LeaseRefusedException(LeaseRefusal.DeviceStuck, $"{exception.Message} Try again later.", exception),
         DeviceGoneException => new LeaseRefusedException(LeaseRefusal.DeviceGone, exception.Message, exception),
+        LeaseQuotaException => new LeaseRefusedException(LeaseRefusal.TooManyLeases, exception.Message, exception),
         DescriptorBudgetException => new LeaseRefusedException(LeaseRefusal.TooManyDescriptors, exception.Message, exception),
         UnixException { Errno: Errno.NoMemory or Errno.TooManyFilesOfSystem or Errno.TooManyFiles } => new LeaseRefusedException(LeaseRefusal.KernelExhausted, "The kernel has no memory or no files left for another lease. Release some, or try again later.", exception),
         UnixException => exception,

@@ -33,6 +33,7 @@ public sealed class KillScenarios(Machine machine)
         await using ProbeProcess reader = ProbeProcess.Start(Users.Alice);
         await using ProbeProcess admin = ProbeProcess.Start(Users.Root);
 
+        ulong held = 0;
         for (int kill = 1; kill <= Kills; kill++)
         {
             await Task.WhenAll(alice.AskAsync(OnBoard(random)), bob.AskAsync(OnBoard(random)), reader.AskAsync(OnNvme(random)));
@@ -46,11 +47,14 @@ public sealed class KillScenarios(Machine machine)
 
             ProbeReply[] ends = await Task.WhenAll(new[] { alice, bob, reader }.Select(client => client.AskAsync(new ProbeRequest { Operation = ProbeOperation.EndTraffic })));
             Console.WriteLine($"kill {kill}: {string.Join("; ", ends.Select(end => end.Text))}");
+            held += ends.Aggregate(0UL, (sum, end) => sum + end.Value);
             await revoking;
             await Patience.UntilAsync(() => BarLeaseModule.Users == users, () => $"the module has {BarLeaseModule.Users} users, not {users} as before");
             await machine.RestartBrokerAsync();
             await HasEverythingAsync();
         }
+
+        Assert.True(held > 0, "No client held a lease at any kill: nothing was seen of what becomes of them.");
     }
 
     private static int? NumberFrom(string variable)

@@ -62,7 +62,7 @@ public sealed class UnplugScenarios(Machine machine)
         Assert.Equal("NOT_SERVING", await machine.HealthOfAsync($"device/{Machine.Board}"));
         string status = await StatusAsync();
         Assert.Contains($"{Machine.Board}  {board.Address}  GONE", status, StringComparison.Ordinal);
-        Assert.Contains("It returned, but does not fit the policy: ", status, StringComparison.Ordinal);
+        Assert.Contains("It is there, but does not fit the policy: ", status, StringComparison.Ordinal);
         Assert.Contains($"devices.{Machine.Board}.windows.all", status, StringComparison.Ordinal);
 
         // Nobody has it open, so nobody is asked.

@@ -25,11 +25,14 @@ internal sealed class Traffic : IAsyncDisposable
     private readonly BarBrokerClient _client;
     private readonly Random _random;
     private readonly List<Held> _held = [];
+
+    /// <summary>Revoked, and kept until the end: what is over stays so, whatever becomes of the broker.</summary>
+    private readonly List<Held> _lost = [];
+
     private readonly TaskCompletionSource _first = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task _run;
     private int _acquired;
     private int _refused;
-    private int _lost;
 
     private Traffic(ProbeRequest request, BarBrokerClient client)
     {
@@ -49,7 +52,7 @@ internal sealed class Traffic : IAsyncDisposable
     internal async Task<ProbeReply> EndAsync()
     {
         await _run;
-        foreach (Held held in _held)
+        foreach (Held held in _held.Concat(_lost))
         {
             ThrowIfReachable(held);
             await Task.Delay(Timeout.Infinite, held.Lease.Ended).ContinueWith(_ => { }, TaskScheduler.Default);
@@ -58,14 +61,14 @@ internal sealed class Traffic : IAsyncDisposable
         return new ProbeReply
         {
             Value = (ulong)_held.Count,
-            Text = $"{_acquired} leases acquired, {_refused} refused, {_lost} revoked, {_held.Count} held at the end",
+            Text = $"{_acquired} leases acquired, {_refused} refused, {_lost.Count} revoked, {_held.Count} held at the end",
         };
     }
 
     public async ValueTask DisposeAsync()
     {
         // The client forgets leases that are over; their descriptors and mappings are whoever's has them.
-        foreach (Held held in _held)
+        foreach (Held held in _held.Concat(_lost))
         {
             await held.Lease.DisposeAsync();
         }
@@ -91,7 +94,7 @@ internal sealed class Traffic : IAsyncDisposable
                         await AcquireAsync();
                         break;
                     case 3 when _held.Count > 0:
-                        await UseUnlessRevokedAsync(Any());
+                        UseUnlessRevoked(Any());
                         break;
                 }
             }
@@ -115,7 +118,7 @@ internal sealed class Traffic : IAsyncDisposable
             _first.TrySetResult();
             Held held = new(lease);
             _held.Add(held);
-            await UseUnlessRevokedAsync(held);
+            UseUnlessRevoked(held);
         }
         catch (RpcException exception) when (exception.GetReason() is "RANGE_LEASED" or "LEASE_REVOKED")
         {
@@ -129,7 +132,7 @@ internal sealed class Traffic : IAsyncDisposable
         _held.Remove(held);
     }
 
-    private async Task UseUnlessRevokedAsync(Held held)
+    private void UseUnlessRevoked(Held held)
     {
         try
         {
@@ -137,9 +140,8 @@ internal sealed class Traffic : IAsyncDisposable
         }
         catch (LeaseRevokedException)
         {
-            _lost++;
             _held.Remove(held);
-            await held.Lease.DisposeAsync();
+            _lost.Add(held);
         }
     }
 

@@ -130,8 +130,7 @@ boot_scenarios() {
         "${options[@]}" -- dotnet "$GUEST_STAGE/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}" "$@" "${arguments[@]}"
 }
 
-# The broker killed in the middle of its work: BAR_BROKER_KILLS times (100), with the choices of BAR_BROKER_SEED if set.
-# What takes too long for every run.
+# What takes too long for every run. The broker is killed BAR_BROKER_KILLS times (10), with the choices of BAR_BROKER_SEED if set.
 part_vm_long() {
     stage_once
     [[ $staged == yes ]] || return 0

@@ -2,7 +2,7 @@
 # Usage: selftest.sh
 #
 # Proves that run.sh counts what it runs beside other things, whatever becomes of that, and that nothing outlives it: with parts
-# that only pretend. Ten seconds or so. The last line is `N passed, N failed`.
+# that only pretend. Half a minute or so. The last line is `N passed, N failed`.
 # shellcheck source-path=SCRIPTDIR disable=SC2317
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
@@ -18,8 +18,11 @@ pretend() {
     scratch=$(mktemp -d)
     results=$scratch
     trap 'end_launched; rm -rf "$scratch"' EXIT
+    trap 'exit 129' HUP
     trap 'exit 130' INT
     trap 'exit 143' TERM
+    # Whatever this machine has.
+    nproc() { echo "${PROCESSORS:-2}"; }
     beside it "side_$1"
     check_tests main tests 2 0
     [[ -z ${2:-} ]] || "$2"
@@ -74,6 +77,40 @@ killed() {
     sleep "$LONG"
 }
 
+side_check_killed() {
+    check side-check leaves_others_and_is_killed
+    check side-next nothing_is_left
+}
+
+side_check_that_leaves_others() {
+    check side-check leaves_others
+    check side-next nothing_is_left
+}
+
+more_check_killed() {
+    check long leaves_others_and_is_killed
+    check next nothing_is_left
+}
+
+leaves_others() {
+    sleep "$LONG" &
+    (sleep "$LONG" &)
+}
+
+leaves_others_and_is_killed() {
+    leaves_others
+    kill -KILL "$BASHPID"
+}
+
+nothing_is_left() {
+    [[ $(count_long) == 0 ]]
+}
+
+side_killed_before_its_log() {
+    side_note begun side-check
+    kill -KILL "$BASHPID"
+}
+
 side_long() {
     check_tests side-tests tests 5 0
     check side-check long
@@ -96,10 +133,11 @@ expect() {
     fi
 }
 
-# run SIDE: sets `status`, and `output` to what it printed.
+# run SIDE [MORE]: sets `status`, and `output` to what it printed.
 run() {
-    status=0
-    output=$("$0" --pretend "$@" 2>/dev/null) || status=$?
+    launch exec "$0" --pretend "$@" >"$own_scratch/output" 2>/dev/null
+    wait_for_launched "$launched"
+    output=$(<"$own_scratch/output")
 }
 
 count_long() {
@@ -108,19 +146,15 @@ count_long() {
 
 # ends_with SIGNAL STATUS: a run that gets SIGNAL ends with STATUS, and so does all that it started.
 ends_with() {
-    local process try
-    set -m
+    local try
     # Whoever started us may have told us to ignore SIGINT, and then so would they.
-    env --default-signal=INT "$0" --pretend long more_long >/dev/null 2>&1 &
-    set +m
-    process=$!
+    launch exec env --default-signal=INT "$0" --pretend long more_long >/dev/null 2>&1
     for ((try = 0; try < 300 && $(count_long) < 4; try++)); do
         sleep 0.1
     done
     expect 'a side and a check go on at once' "$(count_long)" 4
-    kill -"$1" "$process"
-    status=0
-    wait "$process" || status=$?
+    kill -"$1" "$launched"
+    wait_for_launched "$launched"
     expect "SIG$1 ends a run" "$status" "$2"
     expect 'and all that it started' "$(count_long)" 0
 }
@@ -129,10 +163,18 @@ if [[ ${1:-} == --pretend ]]; then
     pretend "${@:2}"
     exit
 fi
+# What is pretended has process groups of its own, which nobody but us ends.
+own_scratch=$(mktemp -d)
+trap 'end_launched; rm -rf "$own_scratch"' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 run good
 expect 'a side is counted' "${output##*$'\n'}" '8 passed, 0 failed'
 expect 'in its turn' "$(awk '{ printf "%s ", $1 }' <<<"$output")" 'main side-tests side-check 8 '
 expect 'and the run is good' "$status" 0
+PROCESSORS=1 run good
+expect 'and as much where there is one processor' "${output##*$'\n'}" '8 passed, 0 failed'
 run bad
 expect "a side's failures are counted" "${output##*$'\n'}" '7 passed, 2 failed'
 expect 'and are those of the run' "$status" 1
@@ -145,6 +187,14 @@ run killed
 expect 'a side that is killed is a failure' "${output##*$'\n'}" '7 passed, 1 failed'
 expect 'and named after what it was at' "$(grep -c 'side-check *FAILED: broken off' <<<"$output")" 1
 expect 'and leaves nothing behind' "$(count_long)" 0
+run killed_before_its_log
+expect 'also where it has no log yet' "${output##*$'\n'}" '2 passed, 1 failed'
+run check_killed
+expect 'a check that is killed on a side leaves nothing to the next' "${output##*$'\n'}" '3 passed, 1 failed'
+run check_that_leaves_others
+expect 'nor does one that ends' "${output##*$'\n'}" '4 passed, 0 failed'
+run good more_check_killed
+expect 'nor one that is on no side' "${output##*$'\n'}" '9 passed, 1 failed'
 ends_with TERM 143
 ends_with INT 130
 echo "$good passed, $bad failed"

@@ -72,8 +72,6 @@ wait_for_sides() {
         if [[ -z ${side_status[$name]:-} ]]; then
             wait_for_launched "${side_process[$name]}"
             side_status[$name]=$status
-            # Who was killed left others behind.
-            ((status < 128)) || kill -KILL -- "-${side_process[$name]}" 2>/dev/null || true
         fi
     done
 }
@@ -96,12 +94,31 @@ launch() {
     launches[$launched]=yes
 }
 
-# wait_for_launched PROCESS: sets `status`.
+# wait_for_launched PROCESS: sets `status`. What PROCESS started ends with it, whatever became of it.
 wait_for_launched() {
     status=0
     # bash would report who was killed.
     wait "$1" 2>/dev/null || status=$?
+    kill -KILL -- "-$1" 2>/dev/null || true
     unset "launches[$1]"
+}
+
+# end_others: on a side, ends what a check has left there: all of the side's process group but the side itself.
+end_others() {
+    local own=$BASHPID file line state group found=yes
+    # Until there is none: one may just have started another.
+    while [[ $found == yes ]]; do
+        found=no
+        for file in /proc/[0-9]*/stat; do
+            read -r line 2>/dev/null <"$file" || continue
+            # PID (NAME) STATE PARENT GROUP ...; a name may have anything in it.
+            read -r state _ group _ <<<"${line##*) }"
+            if [[ $group == "$own" && ${line%% *} != "$own" && $state != [ZX] ]]; then
+                kill -KILL "${line%% *}" 2>/dev/null || true
+                found=yes
+            fi
+        done
+    done
 }
 
 # end_launched: ends what runs, at exit. What does not end within ten seconds is killed.

@@ -67,6 +67,7 @@ run_logged() {
         ) >"$results/$1.log" 2>&1 </dev/null
         status=$?
         set -e
+        end_others
     else
         launch "${@:2}" >"$results/$1.log" 2>&1
         wait_for_launched "$launched"
@@ -75,6 +76,8 @@ run_logged() {
 }
 
 show_end() {
+    # A side may be killed before there is one.
+    [[ -e $results/$1.log ]] || return 0
     printf -- '--- the end of %s\n' "$results/$1.log"
     tail -n 60 "$results/$1.log" | sed 's/^/    /'
     echo '---'

@@ -159,12 +159,13 @@ public sealed partial class VfioBarDevice : IControlledDevice
     }
 
     /// <summary>What the session's refusal of an export means.</summary>
-    internal static Exception ToExportFailure(string device, UnixException exception, MemoryType wanted)
+    internal static Exception ToExportFailure(string device, uint holder, UnixException exception, MemoryType wanted)
     {
         return exception.Errno switch
         {
             Errno.Again => new DeviceSuspendedException(device, exception),
             Errno.NoDevice => new DeviceGoneException(device, exception),
+            Errno.QuotaExceeded => new LeaseQuotaException(device, holder, exception),
             Errno.NotSupported when wanted == MemoryType.WriteCombining => new MemoryTypeUnavailableException(device, "this machine has no such memory. The administrator can grant uncached memory.", exception),
             _ => exception,
         };
@@ -186,7 +187,7 @@ public sealed partial class VfioBarDevice : IControlledDevice
         }
         catch (UnixException exception)
         {
-            throw ToExportFailure(Name, exception, options.MemoryType);
+            throw ToExportFailure(Name, holder, exception, options.MemoryType);
         }
 
         bool usable = lease.MemoryType == BarLeaseUapi.FromMemoryType(options.MemoryType);

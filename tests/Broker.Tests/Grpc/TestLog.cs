@@ -11,6 +11,9 @@ internal sealed class TestLog : ILoggerFactory
     /// <summary>Everything from Warning up, so far.</summary>
     internal IReadOnlyCollection<Entry> Entries => _entries;
 
+    /// <summary>Is called with each, as it is logged.</summary>
+    internal Action<Entry>? Logged { get; set; }
+
     public ILogger CreateLogger(string categoryName) => new Logger(this);
 
     public void AddProvider(ILoggerProvider provider) => throw new NotSupportedException();
@@ -33,7 +36,9 @@ internal sealed class TestLog : ILoggerFactory
         {
             if (IsEnabled(logLevel))
             {
-                log._entries.Enqueue(new Entry(logLevel, eventId.Id, formatter(state, exception), exception));
+                Entry entry = new(logLevel, eventId.Id, formatter(state, exception), exception);
+                log._entries.Enqueue(entry);
+                log.Logged?.Invoke(entry);
             }
         }
     }

@@ -200,6 +200,7 @@ public sealed class DeviceOpenerTests : IDisposable
         Assert.Equal(
             ["Device 'dev1': the kernel has not returned from opening it for 10 s; its log may say why", "Starting without device 'dev1'; it is taken in once the kernel has returned from opening it"],
             _log.Entries.Select(entry => entry.Message));
+        Assert.Equal(MemoryType.WriteCombining, unopened.MemoryTypeFor(MemoryType.WriteCombining));
         FakeBarDevice late = new("dev1");
         _openings["dev1"].SetResult(late);
         Assert.Same(late, await unopened.Opening);
@@ -280,6 +281,20 @@ public sealed class DeviceOpenerTests : IDisposable
         FakeBarDevice late = new();
         _openings["dev0"].SetResult(late);
         await late.GivenBack.WaitAsync(Patience, TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
+    public async Task What_is_opened_after_the_opener_was_closed_is_closed_at_once()
+    {
+        DeviceOpener opener = NewOpener();
+        Task<IBarDevice> opening = opener.OpenAsync(Read(ThreeFunctions).Devices.First(), "policy.json");
+        await opener.DisposeAsync();
+        FakeBarDevice late = new();
+
+        Assert.Single(_openings.Values).SetResult(late);
+
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => opening.WaitAsync(Patience, TestContext.Current.CancellationToken));
+        Assert.True(late.GivenBack.IsCompleted);
     }
 
     [Fact]

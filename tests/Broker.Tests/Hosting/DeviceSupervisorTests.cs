@@ -292,6 +292,53 @@ public sealed class DeviceSupervisorTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Whoever_hears_from_the_log_that_an_opening_failed_finds_the_device_gone_and_why()
+    {
+        TaskCompletionSource<(string? Note, DeviceState State)> heard = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        _log.Logged = _ => heard.TrySetResult((_served.NoteOf("dev2"), _served["dev2"].ConditionOf().State));
+
+        _opening.SetException(new StartException("another process has it"));
+
+        Assert.Equal(("another process has it", DeviceState.Gone), await heard.Task.WaitAsync(Patience, Token));
+    }
+
+    [Fact]
+    public async Task A_device_whose_opening_returns_while_the_broker_stops_is_not_served()
+    {
+        _device.GoAway();
+        await _device.GivenBack.WaitAsync(Token);
+        _supervisor.LookAgain();
+        await _opened.Reader.ReadAsync(Token);
+        await using FakeBarDevice next = new();
+
+        Task stopping = _supervisor.DisposeAsync().AsTask();
+        _opening.SetResult(_late);
+        _openings.Writer.TryWrite(() => next);
+        await stopping.WaitAsync(Patience, Token);
+
+        Assert.Same(_device, _served["dev0"]);
+        Assert.Same(_unopened, _served["dev2"]);
+        Assert.Equal((ServingStatus.NotServing, ServingStatus.NotServing), (_health.Get("device/dev0"), _health.Get("device/dev2")));
+    }
+
+    [Fact]
+    public async Task An_opening_that_fails_while_the_broker_stops_is_no_cause_for_a_warning()
+    {
+        _device.GoAway();
+        await _device.GivenBack.WaitAsync(Token);
+        _supervisor.LookAgain();
+        await _opened.Reader.ReadAsync(Token);
+
+        Task stopping = _supervisor.DisposeAsync().AsTask();
+        _opening.SetException(new StartException("another process has it"));
+        _openings.Writer.TryWrite(() => throw new ObjectDisposedException("the opener"));
+        await stopping.WaitAsync(Patience, Token);
+
+        Assert.Empty(_log.Entries);
+        Assert.Equal((null, null), (_served.NoteOf("dev0"), _served.NoteOf("dev2")));
+    }
+
+    [Fact]
     public async Task A_quarantine_is_tried_again_after_a_while_and_again_until_it_ends()
     {
         await QuarantineAsync();

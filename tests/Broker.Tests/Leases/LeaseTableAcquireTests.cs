@@ -117,6 +117,7 @@ public sealed class LeaseTableAcquireTests : LeaseTableTest
     {
         { new DeviceSuspendedException("dev0"), nameof(LeaseRefusal.DeviceSuspended) },
         { new DeviceGoneException("dev0"), nameof(LeaseRefusal.DeviceGone) },
+        { new LeaseQuotaException("dev0", 1001), nameof(LeaseRefusal.TooManyLeases) },
         { new UnixException("export", 12), nameof(LeaseRefusal.KernelExhausted) },
         { new UnixException("export", 24), nameof(LeaseRefusal.KernelExhausted) },
     };

@@ -33,6 +33,7 @@ public sealed class VfioBarDeviceTests : IDisposable
     [Theory]
     [InlineData(Errno.Again, typeof(DeviceSuspendedException))]
     [InlineData(Errno.NoDevice, typeof(DeviceGoneException))]
+    [InlineData(Errno.QuotaExceeded, typeof(LeaseQuotaException))]
     [InlineData(Errno.NoMemory, typeof(UnixException))]
     [InlineData(Errno.InvalidArgument, typeof(UnixException))]
     public async Task What_the_module_refuses_is_told_by_its_cause(int errno, Type expected)
@@ -45,6 +46,18 @@ public sealed class VfioBarDeviceTests : IDisposable
         Assert.IsType(expected, exception);
         Assert.Equal(errno, ((exception as UnixException) ?? (UnixException)exception.InnerException!).Errno);
         Assert.True(Assert.Single(_function.Exported).IsClosed);
+    }
+
+    [Fact]
+    public async Task Who_has_too_many_leases_in_the_kernel_is_told_what_to_close()
+    {
+        await using VfioBarDevice device = NewDevice();
+        _session.ExportFailure = new UnixException("BAR_LEASE_EXPORT", 122);
+
+        LeaseQuotaException exception = await Assert.ThrowsAsync<LeaseQuotaException>(() => device.ExportAsync(First, Holder, [Range(0, 0x1000)], ExportOptions.ReadWrite));
+
+        Assert.StartsWith($"The processes of uid {Holder} have as many leases of device '{device.Name}' as the kernel lets one user have", exception.Message, StringComparison.Ordinal);
+        Assert.EndsWith("Close the descriptors and mappings of leases that are over, or release some.", exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]
