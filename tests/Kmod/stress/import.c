@@ -35,7 +35,8 @@ static void map_and_wait(int driver, const struct instance *instance, uint64_t *
 	/* Busy: with what it has had since the time before. */
 	if (result && errno != EBUSY)
 		return;
-	pause_up_to(random, 40000);
+	/* Long enough for the lease to end meanwhile now and then. */
+	pause_up_to(random, 40000 * slowness());
 	if (!is_revoked(instance))
 		return;
 	/*
