@@ -34,6 +34,15 @@ int module_unload(const char *name)
 	return (int)syscall(SYS_delete_module, name, O_NONBLOCK);
 }
 
+void module_unload_when_free(const char *name)
+{
+	for (int tries = 0; module_unload(name); tries++) {
+		CHECK_EQ(errno, EWOULDBLOCK);
+		CHECK(tries < 500);
+		usleep(10000);
+	}
+}
+
 bool huge_entries(void)
 {
 	int file = CHECK_OK(

@@ -15,6 +15,8 @@
 int module_load(const char *variable, const char *parameters);
 /* Unloads it; -1 and errno, EWOULDBLOCK when it's in use. */
 int module_unload(const char *name);
+/* The same, as soon as nobody uses it any more, which may take a moment. */
+void module_unload_when_free(const char *name);
 
 /* Whether the module makes huge entries, by its parameter; and what an entry for 2 MiB is then. */
 bool huge_entries(void);

@@ -300,11 +300,7 @@ TEST(the_module_leaves_cleanly_and_can_be_loaded_again)
 {
 	/* Anything of the case before may need a moment to end: its drops run on a worker. */
 	CHECK_EQ(in_child(hold_and_leave, NULL), 0);
-	for (int tries = 0; module_unload("bar_lease"); tries++) {
-		CHECK_EQ(errno, EWOULDBLOCK);
-		CHECK(tries < 500);
-		usleep(10000);
-	}
+	module_unload_when_free("bar_lease");
 	CHECK_ERRNO(open("/dev/bar_lease", O_RDWR), ENOENT);
 	CHECK_OK(module_load("BAR_LEASE_KO", ""));
 	prepare();

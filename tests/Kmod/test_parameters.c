@@ -30,24 +30,14 @@ static unsigned int parameter(const char *name)
 	return value;
 }
 
-/* What cases before have left may need a moment to end. */
-static void unload(void)
-{
-	for (int tries = 0; module_unload("bar_lease"); tries++) {
-		CHECK_EQ(errno, EWOULDBLOCK);
-		CHECK(tries < 500);
-		usleep(10000);
-	}
-}
-
 /* A child's verdict, because the parent must not have the module in use. */
 static void check_with(const char *parameters, void (*check)(void *))
 {
-	unload();
+	module_unload_when_free("bar_lease");
 	CHECK_OK(module_load("BAR_LEASE_KO", parameters));
 	int result = in_child(check, NULL);
 
-	unload();
+	module_unload_when_free("bar_lease");
 	CHECK_OK(module_load("BAR_LEASE_KO", ""));
 	CHECK_EQ(result, 0);
 }
@@ -196,12 +186,12 @@ TEST(the_module_does_not_load_with_a_parameter_out_of_bounds)
 		"revoke_timeout_ms=60000",
 	};
 
-	unload();
+	module_unload_when_free("bar_lease");
 	for (unsigned int i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
 		CHECK_ERRNO(module_load("BAR_LEASE_KO", wrong[i]), EINVAL);
 	for (unsigned int i = 0; i < sizeof(right) / sizeof(*right); i++) {
 		CHECK_OK(module_load("BAR_LEASE_KO", right[i]));
-		unload();
+		module_unload_when_free("bar_lease");
 	}
 	CHECK_OK(module_load("BAR_LEASE_KO", ""));
 }
