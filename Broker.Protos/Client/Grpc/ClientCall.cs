@@ -17,14 +17,14 @@ internal sealed class ClientCall : IDisposable
     private readonly CallOptions _options;
     private readonly CancellationTokenSource? _deadline;
     private readonly CancellationTokenSource? _either;
-    private readonly CancellationToken _closed;
+    private readonly DescriptorStream _connection;
     private HttpResponseMessage? _response;
     private MessageReader? _reader;
 
-    private ClientCall(CallOptions options, TimeSpan? timeout, TimeProvider timeProvider, CancellationToken closed)
+    private ClientCall(CallOptions options, TimeSpan? timeout, TimeProvider timeProvider, DescriptorStream connection)
     {
         _options = options;
-        _closed = closed;
+        _connection = connection;
         if (timeout < MaxTimer)
         {
             _deadline = new CancellationTokenSource(timeout.Value, timeProvider);
@@ -39,7 +39,7 @@ internal sealed class ClientCall : IDisposable
     /// <summary>Sends the request, and waits for the headers of the response.</summary>
     /// <exception cref="RpcException">The call failed already.</exception>
     internal static async Task<ClientCall> StartAsync(
-        HttpMessageInvoker invoker, Uri method, IMessage request, CallOptions options, TimeProvider timeProvider, CancellationToken closed)
+        HttpMessageInvoker invoker, Uri method, IMessage request, CallOptions options, TimeProvider timeProvider, DescriptorStream connection)
     {
         TimeSpan? timeout = options.Deadline - timeProvider.GetUtcNow();
         if (timeout <= TimeSpan.Zero)
@@ -47,7 +47,7 @@ internal sealed class ClientCall : IDisposable
             throw new RpcException(ChannelStatuses.DeadlineExceeded);
         }
 
-        ClientCall call = new(options, timeout, timeProvider, closed);
+        ClientCall call = new(options, timeout, timeProvider, connection);
         try
         {
             using HttpRequestMessage message = CreateRequest(method, request, timeout, options.Headers);
@@ -214,7 +214,8 @@ internal sealed class ClientCall : IDisposable
             return new RpcException(ChannelStatuses.Cancelled, innerException: exception);
         }
 
-        if (!_closed.IsCancellationRequested && FindReset(exception) is { } protocol)
+        // After a GOAWAY, HTTP reports the end of the connection by the GOAWAY's code.
+        if (!_connection.IsOver && FindReset(exception) is { } protocol)
         {
             return new RpcException(
                 new Status(ChannelStatuses.FromReset(protocol.ErrorCode), $"The server reset the call with HTTP/2 error {protocol.ErrorCode}."),

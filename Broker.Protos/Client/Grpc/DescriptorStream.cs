@@ -9,6 +9,11 @@ namespace BarBroker.Client.Grpc;
 /// </summary>
 internal sealed class DescriptorStream(Socket socket, IDescriptorSink descriptors, Action onClosed) : Stream
 {
+    private volatile bool _isOver;
+
+    /// <summary>The connection has ended: true before HTTP hears of it, and so before any call fails of it.</summary>
+    public bool IsOver => _isOver;
+
     public override bool CanRead => true;
 
     public override bool CanWrite => true;
@@ -32,7 +37,7 @@ internal sealed class DescriptorStream(Socket socket, IDescriptorSink descriptor
                     {
                         if (received == 0)
                         {
-                            onClosed();
+                            End();
                         }
 
                         return received;
@@ -49,7 +54,7 @@ internal sealed class DescriptorStream(Socket socket, IDescriptorSink descriptor
         }
         catch (Exception exception) when (exception is SocketException or UnixException or ObjectDisposedException)
         {
-            onClosed();
+            End();
             throw new IOException("The connection to the broker broke.", exception);
         }
     }
@@ -96,9 +101,15 @@ internal sealed class DescriptorStream(Socket socket, IDescriptorSink descriptor
         if (disposing)
         {
             socket.Dispose();
-            onClosed();
+            End();
         }
 
         base.Dispose(disposing);
+    }
+
+    private void End()
+    {
+        _isOver = true;
+        onClosed();
     }
 }

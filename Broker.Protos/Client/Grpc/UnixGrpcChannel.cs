@@ -166,7 +166,7 @@ internal sealed class UnixGrpcChannel : IAsyncDisposable
 
     private Task<ClientCall> StartAsync(string method, IMessage request, CallOptions options) =>
         ClientCall.StartAsync(
-            _invoker, _methods.GetOrAdd(method, static method => new Uri(Authority + method)), request, options, _timeProvider, Closed);
+            _invoker, _methods.GetOrAdd(method, static method => new Uri(Authority + method)), request, options, _timeProvider, _stream);
 
     private void OnClosed()
     {
