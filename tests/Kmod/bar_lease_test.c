@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -101,12 +102,35 @@ static void run_case(void *test)
 	((struct test_case *)test)->run();
 }
 
+/* A case that failed leaves processes, which would keep the devices from those after it. */
+static void end_what_is_left(void)
+{
+	char path[64];
+	int pid;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	for (;;) {
+		FILE *children = fopen(path, "re");
+
+		CHECK(children);
+		if (fscanf(children, "%d", &pid) != 1)
+			pid = 0;
+		fclose(children);
+		if (!pid)
+			return;
+		/* Its own children become ours. */
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = on_sigbus };
 	int passed = 0, failed = 0;
 
 	sigaction(SIGBUS, &action, NULL);
+	CHECK_OK(prctl(PR_SET_CHILD_SUBREAPER, 1));
 	for (struct test_case *test = first; test; test = test->next) {
 		uint64_t start = now_ns();
 		int status;
@@ -114,6 +138,7 @@ int main(int argc, char **argv)
 		if (argc > 1 && !strstr(test->name, argv[1]))
 			continue;
 		status = in_child(run_case, test);
+		end_what_is_left();
 		if (status < 0)
 			printf("  killed by signal %d (%s)\n", -status, strsignal(-status));
 
