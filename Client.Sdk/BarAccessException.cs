@@ -27,7 +27,8 @@ public sealed class LeaseRevokedException : BarAccessException
 
 /// <summary>
 /// The device can't be reached at the moment (it is being reset, or sleeps); the lease stands, and its mappings with it. The same access
-/// works again once the device is back.
+/// works again once the device is back. When a broker dies of a sudden, this can be the answer for a moment before
+/// <see cref="LeaseRevokedException"/> is.
 /// </summary>
 public sealed class DeviceSuspendedException : BarAccessException
 {

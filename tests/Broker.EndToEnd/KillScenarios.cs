@@ -36,25 +36,40 @@ public sealed class KillScenarios(Machine machine)
         ulong held = 0;
         for (int kill = 1; kill <= Kills; kill++)
         {
-            await Task.WhenAll(alice.AskAsync(OnBoard(random)), bob.AskAsync(OnBoard(random)), reader.AskAsync(OnNvme(random)));
-            using CancellationTokenSource killed = new();
-            Task revoking = RevokeWithoutRestAsync(admin, killed.Token);
-            await machine.Broker.HearLeasesAsync(random.Next(1, MostLeases));
-            await Task.Delay(random.Next(LongestPause), TestContext.Current.CancellationToken);
+            try
+            {
+                ProbeReply[] ends = await KillInTrafficAsync(random, [alice, bob, reader], admin);
+                Console.WriteLine($"kill {kill}: {string.Join("; ", ends.Select(end => end.Text))}");
+                held += ends.Aggregate(0UL, (sum, end) => sum + end.Value);
+                await Patience.UntilAsync(() => BarLeaseModule.Users == users, () => $"the module has {BarLeaseModule.Users} users, not {users} as before");
+            }
+            finally
+            {
+                // Other scenarios want one, whatever became of this.
+                await machine.RestartBrokerAsync();
+            }
 
-            await killed.CancelAsync();
-            await machine.Broker.KillAsync();
-
-            ProbeReply[] ends = await Task.WhenAll(new[] { alice, bob, reader }.Select(client => client.AskAsync(new ProbeRequest { Operation = ProbeOperation.EndTraffic })));
-            Console.WriteLine($"kill {kill}: {string.Join("; ", ends.Select(end => end.Text))}");
-            held += ends.Aggregate(0UL, (sum, end) => sum + end.Value);
-            await revoking;
-            await Patience.UntilAsync(() => BarLeaseModule.Users == users, () => $"the module has {BarLeaseModule.Users} users, not {users} as before");
-            await machine.RestartBrokerAsync();
             await HasEverythingAsync();
         }
 
         Assert.True(held > 0, "No client held a lease at any kill: nothing was seen of what becomes of them.");
+    }
+
+    /// <returns>What each client of the board and of nvme saw of it.</returns>
+    private async Task<ProbeReply[]> KillInTrafficAsync(Random random, ProbeProcess[] clients, ProbeProcess admin)
+    {
+        await Task.WhenAll(clients[0].AskAsync(OnBoard(random)), clients[1].AskAsync(OnBoard(random)), clients[2].AskAsync(OnNvme(random)));
+        using CancellationTokenSource killed = new();
+        Task revoking = RevokeWithoutRestAsync(admin, killed.Token);
+        await machine.Broker.HearLeasesAsync(random.Next(1, MostLeases));
+        await Task.Delay(random.Next(LongestPause), TestContext.Current.CancellationToken);
+
+        await killed.CancelAsync();
+        await machine.Broker.KillAsync();
+
+        ProbeReply[] ends = await Task.WhenAll(clients.Select(client => client.AskAsync(new ProbeRequest { Operation = ProbeOperation.EndTraffic })));
+        await revoking;
+        return ends;
     }
 
     private static int? NumberFrom(string variable)

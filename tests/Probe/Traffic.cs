@@ -55,7 +55,7 @@ internal sealed class Traffic : IAsyncDisposable
         foreach (Held held in _held.Concat(_lost))
         {
             ThrowIfReachable(held);
-            await Task.Delay(Timeout.Infinite, held.Lease.Ended).ContinueWith(_ => { }, TaskScheduler.Default);
+            await UntilEndedAsync(held.Lease);
         }
 
         return new ProbeReply
@@ -94,7 +94,7 @@ internal sealed class Traffic : IAsyncDisposable
                         await AcquireAsync();
                         break;
                     case 3 when _held.Count > 0:
-                        UseUnlessRevoked(Any());
+                        await UseUnlessOverAsync(Any());
                         break;
                 }
             }
@@ -118,7 +118,7 @@ internal sealed class Traffic : IAsyncDisposable
             _first.TrySetResult();
             Held held = new(lease);
             _held.Add(held);
-            UseUnlessRevoked(held);
+            await UseUnlessOverAsync(held);
         }
         catch (RpcException exception) when (exception.GetReason() is "RANGE_LEASED" or "LEASE_REVOKED")
         {
@@ -132,11 +132,17 @@ internal sealed class Traffic : IAsyncDisposable
         _held.Remove(held);
     }
 
-    private void UseUnlessRevoked(Held held)
+    private async Task UseUnlessOverAsync(Held held)
     {
         try
         {
             Use(held);
+        }
+        catch (DeviceSuspendedException)
+        {
+            // The kernel closes what a killed broker had one after the other: VFIO's descriptors may come before those that its leases
+            // end with. Nobody suspends the devices meanwhile, so anything but an end is waited for in vain.
+            await UntilEndedAsync(held.Lease);
         }
         catch (LeaseRevokedException)
         {
@@ -184,6 +190,9 @@ internal sealed class Traffic : IAsyncDisposable
             throw new InvalidOperationException($"{held.Lease} is over, and mapping it ends with errno {errno}.");
         }
     }
+
+    private static async Task UntilEndedAsync(BarLease lease) =>
+        await Task.Delay(Timeout.Infinite, lease.Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
     private Held Any() => _held[_random.Next(_held.Count)];
 
