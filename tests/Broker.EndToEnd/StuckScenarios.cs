@@ -98,6 +98,7 @@ public sealed class StuckScenarios(Machine machine)
         await IsOverAsync(lease);
 
         Task ended = machine.Broker.HearEndOfAsync(lease.Properties.Id);
+        Task unstuck = machine.Broker.HearUnstuckAsync(Machine.Board);
         long letGo = Stopwatch.GetTimestamp();
         driver.LetGo();
         Assert.Equal("suspended Reset", await kept.NextDeviceNewsAsync());
@@ -105,6 +106,7 @@ public sealed class StuckScenarios(Machine machine)
         Assert.Equal(Machine.Identification, await kept.ReadAsync(0));
         await ended;
         Assert.InRange(Stopwatch.GetElapsedTime(letGo), TimeSpan.Zero, Promptly);
+        await unstuck;
         await IsLeasedAgainAsync(alice);
     }
 
@@ -126,7 +128,7 @@ public sealed class StuckScenarios(Machine machine)
         {
             long told = Stopwatch.GetTimestamp();
             machine.Broker.TellToStop();
-            await Patience.UntilAsync(() => machine.Broker.HasLeftMain, () => "the broker does not stop");
+            await Patience.UntilAsync(() => machine.Broker.HasLeftMain, () => $"the broker does not stop: {machine.Broker.DescribeThreads()}");
             Assert.InRange(Stopwatch.GetElapsedTime(told), TimeSpan.Zero, StopsWithin);
             Assert.True(driver.HasMapping);
             await IsOverAsync(lease);

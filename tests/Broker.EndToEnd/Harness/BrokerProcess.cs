@@ -117,6 +117,17 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
     /// <summary>Its program is over. A thread that is still in the kernel keeps the process, and its descriptors.</summary>
     internal bool HasLeftMain => _process.HasExited || File.ReadAllText($"/proc/{ProcessId}/stat").Split(' ')[2] == "Z";
 
+    /// <summary>For a complaint: what its threads do, by the kernel.</summary>
+    internal string DescribeThreads()
+    {
+        IEnumerable<string> threads = Directory.GetDirectories($"/proc/{ProcessId}/task").Select(task =>
+        {
+            string[] stat = File.ReadAllText(Path.Combine(task, "stat")).Split(')')[^1].Split(' ', StringSplitOptions.RemoveEmptyEntries);
+            return $"{Path.GetFileName(task)} {stat[0]} {File.ReadAllText(Path.Combine(task, "wchan"))}";
+        });
+        return $"{string.Join(", ", threads)}\n{_log}";
+    }
+
     /// <summary>SIGTERM. Returns its exit status.</summary>
     internal Task<int> StopAsync()
     {
