@@ -15,6 +15,9 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
     /// <summary>How long the start waits for devices to be opened: as long as any call into the kernel has before its device counts as stuck.</summary>
     internal static readonly TimeSpan OpenLimit = DeviceThread.Overdue;
 
+    /// <summary>Closing takes milliseconds, unless the kernel waits for somebody.</summary>
+    private static readonly TimeSpan LetGoLimit = TimeSpan.FromSeconds(5);
+
     private readonly Lock _lock = new();
     private readonly List<IBarDevice> _devices = [];
     private readonly ILogger _logger = loggers.CreateLogger<DeviceOpener>();
@@ -137,7 +140,10 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
         }
 
         await Task.WhenAll(devices.Select(CloseAsync));
-        _vfio?.Dispose();
+        if (_vfio is { } vfio)
+        {
+            await LetGoAsync(vfio);
+        }
     }
 
     /// <summary>Every window must be leasable as a whole; an area may cover what is never leased, but not go past its BAR.</summary>
@@ -183,6 +189,20 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
             _devices.RemoveAll(old => old.Name == device.Name);
             _devices.Add(device);
             return true;
+        }
+    }
+
+    /// <summary>The last close of the module's session waits for every driver that does not let go of a lease, without a limit. The process's end does not.</summary>
+    private async Task LetGoAsync(VfioDeviceOpener vfio)
+    {
+        Task closing = Task.Factory.StartNew(vfio.Dispose, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        try
+        {
+            await closing.WaitAsync(LetGoLimit, time);
+        }
+        catch (TimeoutException)
+        {
+            HostLog.LetGoTimedOut(_logger, LetGoLimit);
         }
     }
 

@@ -32,4 +32,7 @@ internal static partial class HostLog
 
     [LoggerMessage(1210, LogLevel.Warning, "Device '{Device}' can't be mapped write-combining on this machine: every lease under {Grants} will be refused", EventName = "MemoryTypeMissing")]
     public static partial void MemoryTypeMissing(ILogger logger, string device, string grants);
+
+    [LoggerMessage(1211, LogLevel.Error, "Stopping: the kernel did not let go of VFIO and of the bar_lease module within {Limit}. It does once this process is gone and no driver has a lease mapped", EventName = "LetGoTimedOut")]
+    public static partial void LetGoTimedOut(ILogger logger, TimeSpan limit);
 }
