@@ -1,0 +1,82 @@
+using System.Net;
+using Google.Protobuf;
+
+namespace BarBroker.Client.Grpc;
+
+/// <summary>A request of many messages, which come one by one. Disposing it before <see cref="Complete"/> breaks the request off.</summary>
+internal sealed class RequestStream : RequestContent
+{
+    /// <summary>HTTP/2's REFUSED_STREAM.</summary>
+    private const int Refused = 7;
+
+    private readonly TaskCompletionSource<Stream> _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _completed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _writing;
+    private volatile bool _isComplete;
+
+    /// <summary>
+    /// Sends a message. Completes when HTTP/2's windows had room for it, so a server that does not read holds its caller up rather than
+    /// filling memory.
+    /// </summary>
+    /// <returns>False when the call is over, whatever ended it: its response says what.</returns>
+    /// <exception cref="InvalidOperationException">The last write is still under way, or the requests are complete.</exception>
+    internal async Task<bool> WriteAsync(IMessage message, CancellationToken cancellationToken)
+    {
+        if (Interlocked.Exchange(ref _writing, 1) != 0)
+        {
+            throw new InvalidOperationException("A write is under way already: one at a time.");
+        }
+
+        try
+        {
+            if (_isComplete)
+            {
+                throw new InvalidOperationException("The requests are complete: nothing can follow.");
+            }
+
+            Stream stream = await _opened.Task.WaitAsync(cancellationToken);
+            await WriteAsync(stream, message, cancellationToken);
+            await stream.FlushAsync(cancellationToken);
+            return true;
+        }
+        catch (Exception exception) when (exception is IOException or HttpRequestException or OperationCanceledException or ObjectDisposedException)
+        {
+            return false;
+        }
+        finally
+        {
+            Volatile.Write(ref _writing, 0);
+        }
+    }
+
+    /// <summary>No more will follow.</summary>
+    internal void Complete()
+    {
+        _isComplete = true;
+        _completed.TrySetResult();
+    }
+
+    protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancellationToken)
+    {
+        // The server learns of the call before its first message.
+        await stream.FlushAsync(cancellationToken);
+        if (!_opened.TrySetResult(stream))
+        {
+            // HTTP tries a request that was refused again by itself, and what was written is gone.
+            throw new HttpProtocolException(Refused, "The server refused the call.", innerException: null);
+        }
+
+        await _completed.Task.WaitAsync(cancellationToken);
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            _opened.TrySetCanceled();
+            _completed.TrySetCanceled();
+        }
+
+        base.Dispose(disposing);
+    }
+}
