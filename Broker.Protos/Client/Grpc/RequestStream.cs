@@ -34,6 +34,7 @@ internal sealed class RequestStream : RequestContent
                 throw new InvalidOperationException("The requests are complete: nothing can follow.");
             }
 
+            cancellationToken.ThrowIfCancellationRequested();
             Stream stream = await _opened.Task.WaitAsync(cancellationToken);
             await WriteAsync(stream, message, cancellationToken);
             await stream.FlushAsync(cancellationToken);
