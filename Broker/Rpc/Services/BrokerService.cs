@@ -78,13 +78,15 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
 
         if (p2p && granted.Ranges.Count > 1)
         {
-            throw Errors.P2PRanges($"Window '{granted.Window}' of device '{granted.Device.Name}' has {granted.Ranges.Count} ranges");
+            throw Errors.P2PRanges($"Window '{granted.Window}' of device '{granted.Device.Name}' has {granted.Ranges.Count} ranges", RequestReader.WindowField);
         }
 
         IBarDevice device = devices[granted.Device.Name];
         if (granted.Ranges.Count > device.MaxRanges)
         {
-            throw Errors.RangeCount($"The request has {granted.Ranges.Count} ranges; device '{device.Name}' has leases of at most {device.MaxRanges} here.");
+            throw Errors.RangeCount(
+                $"The request has {granted.Ranges.Count} ranges; device '{device.Name}' has leases of at most {device.MaxRanges} here.",
+                granted.Window is null ? RequestReader.RangesField : RequestReader.WindowField);
         }
 
         return FindProblem(device, granted.Ranges) is { } problem
