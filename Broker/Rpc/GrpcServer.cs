@@ -59,8 +59,8 @@ public sealed class GrpcServer : IAsyncDisposable
     }
 
     /// <summary>
-    /// Stops accepting, ends streaming calls with UNAVAILABLE, lets unary calls finish until <paramref name="cancellationToken"/>
-    /// is cancelled, then aborts what is left. Each connection is told with GOAWAY.
+    /// Stops accepting, ends calls that stream their answers with UNAVAILABLE, lets those with one answer finish until
+    /// <paramref name="cancellationToken"/> is cancelled, then aborts what is left. Each connection is told with GOAWAY.
     /// </summary>
     public async Task StopAsync(CancellationToken cancellationToken)
     {
