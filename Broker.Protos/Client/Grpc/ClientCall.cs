@@ -20,6 +20,7 @@ internal sealed class ClientCall : IDisposable
     private readonly CallOptions _options;
     private readonly CancellationTokenSource? _deadline;
     private readonly CancellationTokenSource? _any;
+    private readonly CancellationTokenRegistration _breaking;
     private readonly DescriptorStream _connection;
     private readonly HttpRequestMessage _request;
     private readonly Task<HttpResponseMessage> _sending;
@@ -40,12 +41,16 @@ internal sealed class ClientCall : IDisposable
         }
 
         // The plain unary call needs no source of its own.
-        if (request.Content is RequestStream || (_deadline is not null && options.CancellationToken.CanBeCanceled))
+        RequestStream? requests = request.Content as RequestStream;
+        if (requests is not null || (_deadline is not null && options.CancellationToken.CanBeCanceled))
         {
             _any = CancellationTokenSource.CreateLinkedTokenSource(_deadline?.Token ?? default, options.CancellationToken);
         }
 
         Token = _any?.Token ?? _deadline?.Token ?? options.CancellationToken;
+
+        // Once the headers of the response are there, HTTP asks no token any more about what is left of the request.
+        _breaking = requests is null ? default : Token.UnsafeRegister(static requests => ((RequestStream)requests!).Break(), requests);
         _sending = SendAsync(invoker, request, Token);
     }
 
@@ -127,6 +132,7 @@ internal sealed class ClientCall : IDisposable
 
         // The response first: what it does to an unfinished stream is to cancel it.
         _response?.Dispose();
+        _breaking.Dispose();
         _request.Dispose();
         _reader?.Dispose();
         _any?.Dispose();

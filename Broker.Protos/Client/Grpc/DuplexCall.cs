@@ -59,7 +59,10 @@ internal sealed class DuplexCall<TRequest, TResponse> : IDisposable
         }
     }
 
-    /// <summary>Gives up, also while a read or a write is under way: the read fails with CANCELLED.</summary>
+    /// <summary>
+    /// Gives up, also while a read or a write is under way: the read fails with CANCELLED. The server hears of it at once, or by
+    /// <see cref="Dispose"/> when the requests are complete.
+    /// </summary>
     public void Cancel() => _call.Cancel();
 
     public void Dispose() => _call.Dispose();

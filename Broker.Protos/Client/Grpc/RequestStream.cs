@@ -3,7 +3,7 @@ using Google.Protobuf;
 
 namespace BarBroker.Client.Grpc;
 
-/// <summary>A request of many messages, which come one by one. Disposing it before <see cref="Complete"/> breaks the request off.</summary>
+/// <summary>A request of many messages, which come one by one.</summary>
 internal sealed class RequestStream : RequestContent
 {
     /// <summary>HTTP/2's REFUSED_STREAM.</summary>
@@ -57,6 +57,13 @@ internal sealed class RequestStream : RequestContent
         _completed.TrySetResult();
     }
 
+    /// <summary>Gives up, unless it is complete: HTTP resets the stream.</summary>
+    internal void Break()
+    {
+        _opened.TrySetCanceled();
+        _completed.TrySetCanceled();
+    }
+
     protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancellationToken)
     {
         // The server learns of the call before its first message.
@@ -74,8 +81,7 @@ internal sealed class RequestStream : RequestContent
     {
         if (disposing)
         {
-            _opened.TrySetCanceled();
-            _completed.TrySetCanceled();
+            Break();
         }
 
         base.Dispose(disposing);

@@ -155,4 +155,8 @@ internal sealed class TimedMessage(Action written) : IMessage<TimedMessage>, IBu
     public TimedMessage Clone() => throw new NotSupportedException();
 
     public bool Equals(TimedMessage? other) => ReferenceEquals(this, other);
+
+    public override bool Equals(object? obj) => ReferenceEquals(this, obj);
+
+    public override int GetHashCode() => 0;
 }

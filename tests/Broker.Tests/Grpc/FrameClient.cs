@@ -42,7 +42,7 @@ internal sealed class FrameClient : IDisposable
     internal Task<Frame?> ReadAsync() => _frames.ReadAsync(TestContext.Current.CancellationToken);
 
     /// <inheritdoc cref="ReadAsync()"/>
-    internal Task<Frame?> ReadAsync(CancellationToken cancellationToken) => _frames.ReadAsync(cancellationToken);
+    internal Task<Frame?> WaitAsync(CancellationToken cancellationToken) => _frames.ReadAsync(cancellationToken);
 
     /// <summary>The next frame of that type; others are passed over.</summary>
     internal async Task<Frame> ReadAsync(FrameType type)

@@ -13,12 +13,15 @@ internal sealed class FrameServer : IAsyncDisposable
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("bar-broker-frames-");
     private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     private readonly Action<FrameSocket, uint> _answer;
+    private readonly Action<FrameSocket, uint>? _onData;
     private readonly Task _serving;
 
     /// <param name="answer">Gets the stream of each call when its headers are there.</param>
-    internal FrameServer(Action<FrameSocket, uint> answer)
+    /// <param name="onData">Gets the stream of each DATA frame after the first call, which is the channel's own.</param>
+    internal FrameServer(Action<FrameSocket, uint> answer, Action<FrameSocket, uint>? onData = null)
     {
         _answer = answer;
+        _onData = onData;
         SocketPath = Path.Combine(_directory.FullName, "test.sock");
         _listener.Bind(new UnixDomainSocketEndPoint(SocketPath));
         _listener.Listen();
@@ -64,6 +67,9 @@ internal sealed class FrameServer : IAsyncDisposable
                     break;
                 case FrameType.Headers:
                     _answer(frames, frame.Stream);
+                    break;
+                case FrameType.Data when frame.Stream > 1:
+                    _onData?.Invoke(frames, frame.Stream);
                     break;
                 default:
                     break;

@@ -45,6 +45,6 @@ public sealed class IdleConnectionTests
 
         using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         over.CancelAfter(TwoHeartbeats);
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => client.ReadAsync(over.Token));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => client.WaitAsync(over.Token));
     }
 }

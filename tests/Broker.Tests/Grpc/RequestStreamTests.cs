@@ -45,7 +45,7 @@ public sealed class RequestStreamTests
         await using UnixGrpcChannel channel = await host.ConnectAsync();
         bool stopped = false;
 
-        Assert.Equal(7, (await SumAsync(channel, Endless())).ErrorCode);
+        Assert.Equal(7, (await SumAsync(channel, Endless(TestToken))).ErrorCode);
         Assert.True(stopped);
 
         async IAsyncEnumerable<ErrorResponse> Endless([EnumeratorCancellation] CancellationToken cancellationToken = default)
@@ -67,7 +67,7 @@ public sealed class RequestStreamTests
     {
         await using TestHost host = await TestHost.StartAsync();
         TaskCompletionSource<bool> completed = new();
-        host.Service.OnClientStream = async (requests, _) =>
+        host.Service.OnClientStream = async (requests, context) =>
         {
             try
             {
@@ -104,7 +104,7 @@ public sealed class RequestStreamTests
         host.Service.OnClientStream = static (_, _) => throw new RpcException(new Status(StatusCode.FailedPrecondition, "not now"));
         await using UnixGrpcChannel channel = await host.ConnectAsync();
 
-        RpcException failure = await Assert.ThrowsAsync<RpcException>(() => SumAsync(channel, Endless()));
+        RpcException failure = await Assert.ThrowsAsync<RpcException>(() => SumAsync(channel, Endless(TestToken)));
 
         Assert.Equal((StatusCode.FailedPrecondition, "not now"), (failure.StatusCode, failure.Status.Detail));
 
@@ -311,7 +311,7 @@ public sealed class RequestStreamTests
     {
         await using TestHost host = await TestHost.StartAsync();
         TaskCompletionSource release = new();
-        host.Service.OnClientStream = async (requests, _) =>
+        host.Service.OnClientStream = async (requests, context) =>
         {
             await release.Task;
             int count = 0;

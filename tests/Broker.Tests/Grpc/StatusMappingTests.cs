@@ -70,21 +70,24 @@ public sealed class StatusMappingTests
     }
 
     [Fact]
-    public async Task A_stream_of_requests_that_is_refused_is_UNAVAILABLE_and_not_sent_again()
+    public async Task A_stream_of_requests_that_is_refused_is_UNAVAILABLE_and_not_sent_again_without_its_front()
     {
-        int calls = 0;
-        await using FrameServer server = new((frames, stream) =>
-        {
-            // The first time in vain; what a second attempt had is not what the caller wrote.
-            if (++calls == 1)
+        // HTTP by itself tries again what was refused; this server would wait for ever for the first request of a second call.
+        int refused = 0;
+        await using FrameServer server = new(
+            static (_, _) => { },
+            (frames, stream) =>
             {
-                frames.AddReset(stream, 7);
-            }
-        });
+                if (refused++ == 0)
+                {
+                    frames.AddReset(stream, 7);
+                }
+            });
         await using UnixGrpcChannel channel = await server.ConnectAsync();
         using DuplexCall<ErrorResponse, ErrorResponse> call =
             channel.Duplex<ErrorResponse, ErrorResponse>(TestService.DuplexPath, new CallOptions(CancellationToken: TestToken));
 
+        Assert.True(await call.WriteAsync(new ErrorResponse()));
         RpcException failure = await Assert.ThrowsAsync<RpcException>(call.ReadAsync);
 
         Assert.Equal(StatusCode.Unavailable, failure.StatusCode);
