@@ -5,6 +5,7 @@
 #   lint    C#, C and shell are formatted, and clean to their checkers
 #   unit    unit tests; what this script is made of counts and ends what it runs
 #   e2e     the scenarios on the simulated device
+#   interop gRPC of others against ours: Python's, Node.js's and C++'s clients on our server, our client on C++'s server
 #   module  the kernel module compiles for every kernel there is without a warning, W=1 and sparse included; the broker's copies of
 #           its uAPI and of VFIO's are right
 #   install the module as an operator installs it: DKMS for every kernel there is, systemd and udev in a virtual machine
@@ -45,8 +46,10 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 . "$root/tests/lib/kernels.sh"
 # shellcheck source=lib/stress.sh
 . "$root/tests/lib/stress.sh"
+# shellcheck source=lib/interop.sh
+. "$root/tests/lib/interop.sh"
 
-readonly ALL_PARTS=(lint unit e2e module install vm) MORE_PARTS=(vm-debug vm-iommufd vm-kernels vm-old vm-stress vm-long bench)
+readonly ALL_PARTS=(lint unit e2e interop module install vm) MORE_PARTS=(vm-debug vm-iommufd vm-kernels vm-old vm-stress vm-long bench)
 
 parts=("$@")
 ((${#parts[@]})) || parts=("${ALL_PARTS[@]}")
