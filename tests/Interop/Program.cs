@@ -9,6 +9,8 @@ switch (args)
     case ["serve", string socket]:
         await Server.RunAsync(socket);
         return 0;
+    case ["client", string socket]:
+        return await Client.RunAsync(socket) ? 0 : 1;
     default:
         await Console.Error.WriteLineAsync("Usage: Interop serve SOCKET | Interop client SOCKET");
         return 2;
