@@ -52,7 +52,7 @@ lint_cs() {
 # The kernel module and its tests are in the kernel's own style, which clang-format only approximates.
 lint_c() {
     need_packages clang-format
-    git -C "$root" ls-files -z -- '*.c' '*.h' ':!deploy/kmod' ':!tests/Kmod' |
+    git -C "$root" ls-files -z -- '*.c' '*.cc' '*.h' ':!deploy/kmod' ':!tests/Kmod' |
         xargs -0 -r -I{} clang-format --dry-run --Werror "$root/{}"
 }
 
