@@ -25,7 +25,7 @@ public sealed class ForeignClientScenarios(Machine machine)
     {
         BufError error = await Buf.FailAsync(
             Users.Alice, machine.Broker.ClientSocket, AcquireMethod, """{"device": "board", "window": "left", "delivery": "DELIVERY_IN_BAND"}""");
-        Assert.Equal(("invalid_argument", "ACCESS_MISSING"), (error.Code, error.Reason));
+        Assert.Equal(("invalid_argument", "ACCESS_MISSING", "access"), (error.Code, error.Reason, error.Field));
         Assert.Contains("ACCESS_READ_ONLY", error.Message, StringComparison.Ordinal);
     }
 
