@@ -8,10 +8,10 @@
 namespace interop
 {
 
-constexpr int LARGE_REQUEST = 271828;
-constexpr int LARGE_RESPONSE = 314159;
-constexpr std::array REQUEST_SIZES = { 27182, 8, 1828, 45904 };
-constexpr std::array RESPONSE_SIZES = { 31415, 9, 2653, 58979 };
+inline constexpr int LARGE_REQUEST = 271828;
+inline constexpr int LARGE_RESPONSE = 314159;
+inline constexpr std::array REQUEST_SIZES = { 27182, 8, 1828, 45904 };
+inline constexpr std::array RESPONSE_SIZES = { 31415, 9, 2653, 58979 };
 
 inline const std::string INITIAL_KEY = "x-grpc-test-echo-initial";
 inline const std::string INITIAL_VALUE = "test_initial_metadata_value";
