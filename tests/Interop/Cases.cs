@@ -58,7 +58,7 @@ internal sealed class Cases(UnixGrpcChannel channel)
     private DuplexCall<StreamingOutputCallRequest, StreamingOutputCallResponse> Duplex(CallOptions options) =>
         channel.Duplex<StreamingOutputCallRequest, StreamingOutputCallResponse>(Service + "FullDuplexCall", options);
 
-    private Task EmptyUnaryAsync() => channel.UnaryAsync<Empty, Empty>(Service + "EmptyCall", new Empty(), Options());
+    private Task<Empty> EmptyUnaryAsync() => channel.UnaryAsync<Empty, Empty>(Service + "EmptyCall", new Empty(), Options());
 
     private async Task LargeUnaryAsync() => Expect.Zeros(LargeResponse, (await UnaryAsync(LargeUnaryRequest(), Options())).Payload);
 
@@ -122,7 +122,7 @@ internal sealed class Cases(UnixGrpcChannel channel)
         Expect.Echo(duplex.Headers, duplex.Trailers);
     }
 
-    private Task CallForStatusAsync(string message) =>
+    private Task<SimpleResponse> CallForStatusAsync(string message) =>
         UnaryAsync(new SimpleRequest { ResponseStatus = new EchoStatus { Code = (int)StatusCode.Unknown, Message = message } }, Options());
 
     private async Task StatusCodeAndMessageAsync()
