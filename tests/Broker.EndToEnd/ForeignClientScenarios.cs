@@ -83,7 +83,8 @@ public sealed class ForeignClientScenarios(Machine machine)
         using BufStream leases = Buf.Open(Users.Alice, machine.Broker.ClientSocket, "barbroker.v1.Broker/Watch", "{}");
         using BufStream health = Buf.Open(Users.Root, machine.Broker.AdminSocket, HealthWatchMethod, "{}");
         JsonNode? snapshot = await leases.ReadAsync();
-        Assert.Equal("1", (string?)snapshot?["sequence"]);
+        Assert.NotNull(snapshot);
+        Assert.Equal("1", (string?)snapshot["sequence"]);
         Assert.NotNull(snapshot["snapshot"]);
         Assert.Equal("SERVING", (string?)(await health.ReadAsync())?["status"]);
 
