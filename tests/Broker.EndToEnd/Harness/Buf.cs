@@ -44,10 +44,10 @@ internal static class Buf
         return [.. answer["fileDescriptorResponse"]!["fileDescriptorProto"]!.AsArray().Select(file => Convert.FromBase64String((string)file!))];
     }
 
-    /// <summary>The error on a stream of errors, which may have remarks before it.</summary>
+    /// <summary>The error on a stream of errors, which may have remarks before it and after.</summary>
     internal static BufError ReadError(string text)
     {
-        string json = string.Join('\n', text.Split('\n').SkipWhile(line => line.StartsWith(Remark, StringComparison.Ordinal)));
+        string json = string.Join('\n', text.Split('\n').Where(line => !line.StartsWith(Remark, StringComparison.Ordinal)));
         Assert.StartsWith("{", json, StringComparison.Ordinal);
         return BufError.Parse(json);
     }
