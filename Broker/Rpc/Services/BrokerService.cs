@@ -41,11 +41,16 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
     {
         LeaseTarget target = RequestReader.ReadTarget(request);
         LeaseAccess access = RequestReader.ReadAccess(request.Access);
-        RequestReader.CheckDelivery(request.Delivery);
+        bool byTicket = RequestReader.ReadTicketDelivery(request.Delivery);
         RequestReader.CheckP2P(request.P2P, access, target);
         LeaseRequest decided = Decide(target, access, request.P2P, context);
         try
         {
+            if (byTicket)
+            {
+                return await TicketDelivery.AcquireAsync(leases, context.Connection, decided, context.CancellationToken);
+            }
+
             AcquiredLease acquired = await leases.AcquireAsync(context.Connection, decided, context.CancellationToken);
             return new AcquireResponse
             {

@@ -2,6 +2,7 @@ using BarBroker.Devices;
 using BarBroker.Grpc;
 using BarBroker.Leases;
 using BarBroker.Policy;
+using BarBroker.Transport.Redeem;
 using BarBroker.Unix;
 
 namespace BarBroker.Rpc.Services;
@@ -62,6 +63,10 @@ internal static class Errors
         };
         return RpcErrors.Create(code, $"Device '{device}': {problem.Message}", reason, ("device", device));
     }
+
+    public static RpcException From(TicketLimitException refused) => RpcErrors.Create(StatusCode.ResourceExhausted, refused.Message, Reasons.TooManyTickets);
+
+    public static RpcException DeliveryUnsupported(string message) => RpcErrors.Create(StatusCode.Unimplemented, message, Reasons.DeliveryUnsupported);
 
     public static RpcException RangeCount(string message) => RpcErrors.Create(StatusCode.InvalidArgument, message, Reasons.RangeCount);
 

@@ -54,26 +54,20 @@ internal static class RequestReader
     }
 
     /// <summary>Checks that the client can take the descriptor in a way that this broker has.</summary>
-    public static void CheckDelivery(V1.Delivery delivery)
+    /// <returns>True for a ticket.</returns>
+    public static bool ReadTicketDelivery(V1.Delivery delivery) => delivery switch
     {
-        switch (delivery)
-        {
-            case V1.Delivery.InBand:
-                return;
-            case V1.Delivery.Unspecified:
-                throw RpcErrors.Create(
-                    StatusCode.FailedPrecondition,
-                    "The request does not say how the descriptor is to be delivered. Use the BarBroker.Client SDK, which reads descriptors from its socket and says so "
-                    + "with delivery DELIVERY_IN_BAND. Do not set that with a stock gRPC library: it would lose the descriptor.",
-                    Reasons.DeliveryMissing);
-            default:
-                throw RpcErrors.Create(
-                    StatusCode.Unimplemented,
-                    $"This broker can't deliver with {(Enum.IsDefined(delivery) ? "DELIVERY_TICKET" : ((int)delivery).ToString(System.Globalization.CultureInfo.InvariantCulture))}: "
-                    + "it has DELIVERY_IN_BAND, as the BarBroker.Client SDK uses it.",
-                    Reasons.DeliveryUnsupported);
-        }
-    }
+        V1.Delivery.InBand => false,
+        V1.Delivery.Ticket => true,
+        V1.Delivery.Unspecified => throw RpcErrors.Create(
+            StatusCode.FailedPrecondition,
+            "The request does not say how the descriptor is to be delivered. With a stock gRPC library, in any language, set delivery to DELIVERY_TICKET: "
+            + "the reply then has a ticket, with which a second connection to this socket fetches the descriptor (broker.proto says how). "
+            + "DELIVERY_IN_BAND is for clients that read descriptors from their own gRPC socket, as the BarBroker.Client SDK does: a stock library would lose the descriptor.",
+            Reasons.DeliveryMissing),
+        _ => throw Errors.DeliveryUnsupported(
+            $"This broker can't deliver with {((int)delivery).ToString(System.Globalization.CultureInfo.InvariantCulture)}: it has DELIVERY_IN_BAND (1) and DELIVERY_TICKET (2)."),
+    };
 
     /// <summary>A name that a client sent, fit for a log or a message: quoted, without control characters, of bounded length.</summary>
     public static string Show(string name) => JsonSerializer.Serialize(name.Length <= LongestShown ? name : string.Concat(name.AsSpan(0, LongestShown), "..."));
