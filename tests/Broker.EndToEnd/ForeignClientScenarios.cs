@@ -13,7 +13,7 @@ public sealed class ForeignClientScenarios(Machine machine)
         BufError error = await Buf.FailAsync(
             Users.Alice, machine.Broker.ClientSocket, AcquireMethod, """{"device": "board", "window": "left", "access": "ACCESS_READ_WRITE"}""");
         Assert.Equal(("failed_precondition", "DELIVERY_MISSING"), (error.Code, error.Reason));
-        Assert.Contains("delivery", error.Message, StringComparison.OrdinalIgnoreCase);
+        Assert.Contains("set delivery to DELIVERY_TICKET", error.Message, StringComparison.Ordinal);
         Assert.EndsWith(".", error.Message, StringComparison.Ordinal);
     }
 
