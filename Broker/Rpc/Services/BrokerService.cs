@@ -55,7 +55,7 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
             return new AcquireResponse
             {
                 Lease = acquired.Lease.ToMessage(),
-                Descriptor_ = new InBandDescriptor { FdSerial = acquired.DescriptorSerial, Inode = acquired.Inode },
+                InBand = new InBandDescriptor { FdSerial = acquired.DescriptorSerial, Inode = acquired.Inode },
             };
         }
         catch (LeaseRefusedException refused)

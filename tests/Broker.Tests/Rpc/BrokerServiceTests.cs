@@ -27,8 +27,8 @@ public sealed class BrokerServiceTests : ServiceTest
             MemoryType = MemoryType.Uncached,
         };
         Assert.Equal(expected, response.Lease);
-        Assert.Equal(0UL, response.Descriptor_.FdSerial);
-        Assert.NotEqual(0UL, response.Descriptor_.Inode);
+        Assert.Equal(0UL, response.InBand.FdSerial);
+        Assert.NotEqual(0UL, response.InBand.Inode);
     }
 
     [Fact]

@@ -32,7 +32,7 @@ public sealed class RedeemTests
         await using TicketHost host = await TicketHost.StartAsync();
         await using UnixGrpcChannel channel = await host.ConnectAsync();
         AcquireResponse acquired = await TicketHost.AcquireAsync(channel);
-        Assert.Null(acquired.Descriptor_);
+        Assert.Null(acquired.InBand);
         Assert.Equal(10U, acquired.Ticket.ValidSeconds);
 
         using RedeemClient client = await host.RedeemAsync(acquired.Ticket.Secret);
