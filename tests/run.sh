@@ -35,6 +35,8 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 . "$root/tests/lib/buf.sh"
 # shellcheck source=lib/stage.sh
 . "$root/tests/lib/stage.sh"
+# shellcheck source=lib/examples.sh
+. "$root/tests/lib/examples.sh"
 # shellcheck source=lib/sides.sh
 . "$root/tests/lib/sides.sh"
 # shellcheck source=lib/tally.sh
