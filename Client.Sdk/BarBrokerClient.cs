@@ -169,7 +169,7 @@ public sealed class BarBrokerClient : IAsyncDisposable
         try
         {
             LeaseInfo info = LeaseInfo.Parse(response.Lease ?? throw new FormatException("it has no lease"));
-            OwnedDescriptor descriptor = await _connection.ClaimAsync(response.Descriptor_ ?? throw new FormatException("it has no descriptor"));
+            OwnedDescriptor descriptor = await _connection.ClaimAsync(response.InBand ?? throw new FormatException("it has no descriptor"));
             BarLease lease = new(info, descriptor, ReleaseAtBrokerAsync);
             acquisition.Add(lease);
             return lease;

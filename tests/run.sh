@@ -5,6 +5,7 @@
 #   lint    C#, C and shell are formatted, and clean to their checkers
 #   unit    unit tests; what this script is made of counts and ends what it runs
 #   e2e     the scenarios on the simulated device
+#   interop gRPC of others against ours: Python's, Node.js's and C++'s clients on our server, our client on C++'s server
 #   module  the kernel module compiles for every kernel there is without a warning, W=1 and sparse included; the broker's copies of
 #           its uAPI and of VFIO's are right
 #   install the module as an operator installs it: DKMS for every kernel there is, systemd and udev in a virtual machine
@@ -26,6 +27,11 @@
 # The last line is `N passed, N failed`; the exit status is 0 if none failed.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
+# A shell without job control starts what it puts into the background deaf to SIGINT and SIGQUIT, with all that this starts in turn.
+ignored=$(awk '/^SigIgn:/ { print $2 }' /proc/$$/status)
+if ((16#$ignored & 2#110)); then
+    exec env --default-signal=INT,QUIT "$0" "$@"
+fi
 root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 # shellcheck source=lib/packages.sh
 . "$root/tests/lib/packages.sh"
@@ -35,6 +41,8 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 . "$root/tests/lib/buf.sh"
 # shellcheck source=lib/stage.sh
 . "$root/tests/lib/stage.sh"
+# shellcheck source=lib/examples.sh
+. "$root/tests/lib/examples.sh"
 # shellcheck source=lib/sides.sh
 . "$root/tests/lib/sides.sh"
 # shellcheck source=lib/tally.sh
@@ -45,8 +53,10 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 . "$root/tests/lib/kernels.sh"
 # shellcheck source=lib/stress.sh
 . "$root/tests/lib/stress.sh"
+# shellcheck source=lib/interop.sh
+. "$root/tests/lib/interop.sh"
 
-readonly ALL_PARTS=(lint unit e2e module install vm) MORE_PARTS=(vm-debug vm-iommufd vm-kernels vm-old vm-stress vm-long bench)
+readonly ALL_PARTS=(lint unit e2e interop module install vm) MORE_PARTS=(vm-debug vm-iommufd vm-kernels vm-old vm-stress vm-long bench)
 
 parts=("$@")
 ((${#parts[@]})) || parts=("${ALL_PARTS[@]}")

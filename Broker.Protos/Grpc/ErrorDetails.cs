@@ -16,17 +16,27 @@ public static class ErrorDetails
         ArgumentNullException.ThrowIfNull(exception);
 
         // Field 1 is called `type` in this version of the package and `reason` ever since; on the wire they are one.
-        return ReadErrorInfo(exception)?.Type;
+        return Read<ErrorInfo>(exception)?.Type;
     }
 
     /// <summary>The facts beside the reason; empty when the server sent none.</summary>
     public static IReadOnlyDictionary<string, string> GetReasonMetadata(this RpcException exception)
     {
         ArgumentNullException.ThrowIfNull(exception);
-        return ReadErrorInfo(exception)?.Metadata is { } metadata ? new Dictionary<string, string>(metadata) : [];
+        return Read<ErrorInfo>(exception)?.Metadata is { } metadata ? new Dictionary<string, string>(metadata) : [];
     }
 
-    private static ErrorInfo? ReadErrorInfo(RpcException exception)
+    /// <summary>The fields of the request that INVALID_ARGUMENT is about (google.rpc.BadRequest); empty when the server sent none.</summary>
+    public static IReadOnlyList<FieldViolation> GetFieldViolations(this RpcException exception)
+    {
+        ArgumentNullException.ThrowIfNull(exception);
+        return Read<BadRequest>(exception) is { } request
+            ? [.. request.FieldViolations.Select(static violation => new FieldViolation(violation.Field, violation.Description))]
+            : [];
+    }
+
+    private static T? Read<T>(RpcException exception)
+        where T : class, IMessage<T>, new()
     {
         if (exception.Trailers.GetValueBytes(Key) is not { } bytes)
         {
@@ -37,9 +47,9 @@ public static class ErrorDetails
         {
             foreach (Google.Protobuf.WellKnownTypes.Any detail in RpcStatus.Parser.ParseFrom(bytes).Details)
             {
-                if (detail.TryUnpack(out ErrorInfo info))
+                if (detail.TryUnpack(out T message))
                 {
-                    return info;
+                    return message;
                 }
             }
         }

@@ -6,6 +6,7 @@ internal sealed class ProcessExitWatch : IDescriptorObserver, IThreadPoolWorkIte
     private readonly OwnedDescriptor _pidfd;
     private readonly CancellationTokenSource _exited = new();
     private readonly DescriptorWatcher.Registration _registration;
+    private int _owners = 1;
 
     /// <summary>Takes over <paramref name="pidfd"/>.</summary>
     /// <exception cref="UnixException">It can't be watched; it is closed.</exception>
@@ -30,9 +31,32 @@ internal sealed class ProcessExitWatch : IDescriptorObserver, IThreadPoolWorkIte
 
     void IThreadPoolWorkItem.Execute() => _exited.Cancel();
 
-    /// <summary>Ends the watch; the token no longer changes, save by an end that was on its way.</summary>
+    /// <summary>Makes the watch one owner's more: it ends when each has disposed it. Null when it has ended already.</summary>
+    internal ProcessExitWatch? TryShare()
+    {
+        int owners = Volatile.Read(ref _owners);
+        while (owners > 0)
+        {
+            int found = Interlocked.CompareExchange(ref _owners, owners + 1, owners);
+            if (found == owners)
+            {
+                return this;
+            }
+
+            owners = found;
+        }
+
+        return null;
+    }
+
+    /// <summary>Ends the watch with its last owner; the token no longer changes then, save by an end that was on its way.</summary>
     public void Dispose()
     {
+        if (Interlocked.Decrement(ref _owners) != 0)
+        {
+            return;
+        }
+
         // The source itself is not disposed: a report may be under way, and tokens of it are in others' hands.
         _registration.Dispose();
         _pidfd.Dispose();

@@ -54,7 +54,7 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
             {
                 Endpoints =
                 [
-                    new GrpcEndpoint { SocketPath = brokerSocket, Services = [broker], Mode = BrokerSocketMode, Group = group },
+                    new GrpcEndpoint { SocketPath = brokerSocket, Services = [broker], Mode = BrokerSocketMode, Group = group, TakesTickets = true },
                     new GrpcEndpoint { SocketPath = adminSocket, Services = [admin], Mode = AdminSocketMode },
                 ],
             },

@@ -14,10 +14,10 @@ internal sealed partial class LeaseTable
     /// <summary>How long the end of a lease that is still being made is waited for: no longer than a device waits for the kernel's word on those that are.</summary>
     internal static readonly TimeSpan BeingMadeLimit = TimeSpan.FromSeconds(15);
 
-    /// <summary>Ends a lease of this connection. Joins an end that is under way; tries a quarantined one again.</summary>
+    /// <summary>Ends a lease of this connection, or one that it acquired for a ticket. Joins an end that is under way; tries a quarantined one again.</summary>
     /// <returns>Null when the connection has no such lease.</returns>
     public Task<EndResult?> ReleaseAsync(IPeerConnection connection, LeaseId id)
-        => EndOneAsync(id, lease => lease.Holder.Connection == connection && lease.WasActive, EndReason.Released);
+        => EndOneAsync(id, lease => lease.Holder.Connection.AcquirerId == connection.Id && lease.WasActive, EndReason.Released);
 
     /// <summary>Ends one lease by force.</summary>
     /// <returns>Null when there is no such lease.</returns>

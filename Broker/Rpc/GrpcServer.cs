@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using BarBroker.Grpc.Health.V1;
 using BarBroker.Rpc.BuiltIn;
 using BarBroker.Transport;
+using BarBroker.Transport.Redeem;
 using BarBroker.Unix;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Options;
@@ -15,6 +16,7 @@ public sealed class GrpcServer : IAsyncDisposable
     private readonly CancellationTokenSource _stopping = new();
     private readonly GrpcApplication _application;
     private readonly KestrelServer _kestrel;
+    private readonly TicketBook _tickets;
     private readonly RpcLog _log;
     private bool _stopped;
 
@@ -39,7 +41,10 @@ public sealed class GrpcServer : IAsyncDisposable
         _endpoints = [.. options.Endpoints.Select(Serve)];
         _application = new GrpcApplication(options, _log, logger.IsEnabled(LogLevel.Debug), timeProvider, _stopping.Token);
         DescriptorBudget budget = new(options.MaxDescriptorsUnderWay ?? GrpcLimits.DescriptorsUnderWay(DescriptorTable.GetLimit()));
-        UnixSocketTransport transport = new(new TransportOptions(options.PrefaceTimeout, budget), loggerFactory, timeProvider);
+        ConnectionNumbers numbers = new();
+        TicketLog ticketLog = new(loggerFactory.CreateLogger<TicketBook>());
+        _tickets = new TicketBook(budget, numbers, ticketLog, timeProvider);
+        UnixSocketTransport transport = new(new TransportOptions(options.PrefaceTimeout, budget, numbers, _tickets, ticketLog), loggerFactory, timeProvider);
         _kestrel = new KestrelServer(Options.Create(CreateKestrelOptions()), transport, new KestrelLoggerFactory(loggerFactory, _log));
         Health.Set(string.Empty, HealthCheckResponse.Types.ServingStatus.Serving);
     }
@@ -59,8 +64,9 @@ public sealed class GrpcServer : IAsyncDisposable
     }
 
     /// <summary>
-    /// Stops accepting, ends streaming calls with UNAVAILABLE, lets unary calls finish until <paramref name="cancellationToken"/>
-    /// is cancelled, then aborts what is left. Each connection is told with GOAWAY.
+    /// Stops accepting, ends calls that stream their answers with UNAVAILABLE, lets those with one answer finish until
+    /// <paramref name="cancellationToken"/> is cancelled, then aborts what is left. Each connection is told with GOAWAY,
+    /// a ticket's by its end.
     /// </summary>
     public async Task StopAsync(CancellationToken cancellationToken)
     {
@@ -69,6 +75,7 @@ public sealed class GrpcServer : IAsyncDisposable
             _stopped = true;
             await _stopping.CancelAsync();
             await _kestrel.StopAsync(cancellationToken);
+            _tickets.Dispose();
         }
     }
 
@@ -99,6 +106,7 @@ public sealed class GrpcServer : IAsyncDisposable
             Inherited = endpoint.Inherited,
             MaxConnections = endpoint.MaxConnections,
             MaxConnectionsPerUser = endpoint.MaxConnectionsPerUser,
+            TakesTickets = endpoint.TakesTickets,
         };
     }
 

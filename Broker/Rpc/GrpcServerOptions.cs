@@ -26,6 +26,9 @@ public sealed class GrpcEndpoint
 
     /// <summary>Connections of one uid at a time, so that one user can't lock the others out.</summary>
     public int MaxConnectionsPerUser { get; init; } = GrpcLimits.MaxConnectionsPerUser;
+
+    /// <summary>Calls here may give out tickets, which are redeemed here. A connection that comes with one to another endpoint is told that it is none.</summary>
+    public bool TakesTickets { get; init; }
 }
 
 /// <summary>What a <see cref="GrpcServer"/> serves, and its limits.</summary>
@@ -37,7 +40,7 @@ public sealed class GrpcServerOptions
     /// <summary>Bytes of one request message; a longer one is RESOURCE_EXHAUSTED.</summary>
     public int MaxReceiveMessageSize { get; init; } = GrpcLimits.MaxReceiveMessageSize;
 
-    /// <summary>How long a new connection may take to send the HTTP/2 preface.</summary>
+    /// <summary>How long a new connection may take to send the HTTP/2 preface, or a ticket.</summary>
     public TimeSpan PrefaceTimeout { get; init; } = GrpcLimits.PrefaceTimeout;
 
     /// <summary>Descriptors on their way on all connections; null takes half of RLIMIT_NOFILE.</summary>

@@ -5,8 +5,11 @@ namespace BarBroker.Rpc;
 /// <summary>Runs one kind of call: reads what there is to read, calls the service, writes what it returns.</summary>
 internal abstract class MethodHandler
 {
-    /// <summary>The call may live for as long as it likes, so a server that stops must end it.</summary>
-    internal abstract bool IsStreaming { get; }
+    /// <summary>
+    /// The answer may go on for as long as it likes, so a server that stops must end it. A call with one answer is let finish: how
+    /// many requests it takes is for its caller to end.
+    /// </summary>
+    internal abstract bool EndsAtStop { get; }
 
     /// <summary>Runs the call to its end, or throws what ended it.</summary>
     internal abstract Task InvokeAsync(ServerCall call);
@@ -18,7 +21,7 @@ internal sealed class UnaryHandler<TRequest, TResponse>(UnaryServerMethod<TReque
 {
     private static readonly MessageParser<TRequest> Parser = new(static () => new TRequest());
 
-    internal override bool IsStreaming => false;
+    internal override bool EndsAtStop => false;
 
     internal override async Task InvokeAsync(ServerCall call)
     {
@@ -33,7 +36,7 @@ internal sealed class ClientStreamingHandler<TRequest, TResponse>(ClientStreamin
 {
     private static readonly MessageParser<TRequest> Parser = new(static () => new TRequest());
 
-    internal override bool IsStreaming => true;
+    internal override bool EndsAtStop => false;
 
     internal override async Task InvokeAsync(ServerCall call) =>
         await call.WriteLastAsync(await method(call.ReadAllAsync(Parser, CancellationToken.None), call));
@@ -45,7 +48,7 @@ internal sealed class ServerStreamingHandler<TRequest, TResponse>(ServerStreamin
 {
     private static readonly MessageParser<TRequest> Parser = new(static () => new TRequest());
 
-    internal override bool IsStreaming => true;
+    internal override bool EndsAtStop => true;
 
     internal override async Task InvokeAsync(ServerCall call)
     {
@@ -60,7 +63,7 @@ internal sealed class DuplexStreamingHandler<TRequest, TResponse>(DuplexStreamin
 {
     private static readonly MessageParser<TRequest> Parser = new(static () => new TRequest());
 
-    internal override bool IsStreaming => true;
+    internal override bool EndsAtStop => true;
 
     internal override Task InvokeAsync(ServerCall call) =>
         method(call.ReadAllAsync(Parser, CancellationToken.None), new ServerStreamWriter<TResponse>(call), call);

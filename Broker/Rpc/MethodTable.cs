@@ -51,8 +51,8 @@ internal sealed class MethodTable
         int slash = path.LastIndexOf('/');
         string service = slash > 1 ? path[1..slash] : path;
         error = new Status(StatusCode.Unimplemented, _services.Contains(service)
-            ? $"Service {service} has no method '{path[(slash + 1)..]}'."
-            : $"There is no service '{service}' on this socket.");
+            ? $"Service {service} has no method {PeerText.Show(path[(slash + 1)..])}."
+            : $"There is no service {PeerText.Show(service)} on this socket.");
         return null;
     }
 

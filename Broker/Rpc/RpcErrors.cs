@@ -17,7 +17,25 @@ public static class RpcErrors
     /// <param name="message">What was wrong and what would be right. The caller reads it: nothing of the policy may stand in it.</param>
     /// <param name="reason">The ErrorInfo reason, in UPPER_SNAKE_CASE, as the .proto names it.</param>
     /// <param name="metadata">Facts that belong to the reason.</param>
-    public static RpcException Create(StatusCode code, string message, string reason, params ReadOnlySpan<(string Key, string Value)> metadata)
+    public static RpcException Create(StatusCode code, string message, string reason, params ReadOnlySpan<(string Key, string Value)> metadata) =>
+        Build(code, message, CreateInfo(reason, metadata));
+
+    /// <summary>INVALID_ARGUMENT, with a google.rpc.BadRequest that names the fields to correct beside the ErrorInfo.</summary>
+    /// <param name="message">What was wrong and what would be right; it describes each of the fields.</param>
+    /// <param name="reason">The ErrorInfo reason, in UPPER_SNAKE_CASE, as the .proto names it.</param>
+    /// <param name="fields">Their paths from the request, in the names of the .proto: <c>ranges.ranges[1].offset</c>. A oneof without a value is its own name.</param>
+    public static RpcException CreateBadRequest(string message, string reason, params ReadOnlySpan<string> fields)
+    {
+        BadRequest violations = new();
+        foreach (string field in fields)
+        {
+            violations.FieldViolations.Add(new BadRequest.Types.FieldViolation { Field = field, Description = message });
+        }
+
+        return Build(StatusCode.InvalidArgument, message, CreateInfo(reason), violations);
+    }
+
+    private static ErrorInfo CreateInfo(string reason, params ReadOnlySpan<(string Key, string Value)> metadata)
     {
         // Field 1 is called `type` in this version of the package and `reason` ever since; on the wire they are one.
         ErrorInfo info = new() { Domain = Domain, Type = reason };
@@ -26,7 +44,17 @@ public static class RpcErrors
             info.Metadata[key] = value;
         }
 
-        RpcStatus details = new() { Code = (int)code, Message = message, Details = { Any.Pack(info) } };
-        return new RpcException(new BarBroker.Grpc.Status(code, message), new Metadata { { ErrorDetails.Key, details.ToByteArray() } });
+        return info;
+    }
+
+    private static RpcException Build(StatusCode code, string message, params ReadOnlySpan<IMessage> details)
+    {
+        RpcStatus status = new() { Code = (int)code, Message = message };
+        foreach (IMessage detail in details)
+        {
+            status.Details.Add(Any.Pack(detail));
+        }
+
+        return new RpcException(new BarBroker.Grpc.Status(code, message), new Metadata { { ErrorDetails.Key, status.ToByteArray() } });
     }
 }

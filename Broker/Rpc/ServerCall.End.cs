@@ -26,7 +26,7 @@ internal sealed partial class ServerCall
         get
         {
             // The plain unary call needs no source of its own.
-            if (_timer is null && !_handler!.IsStreaming)
+            if (_timer is null && !_handler!.EndsAtStop)
             {
                 return _aborted;
             }
@@ -42,7 +42,7 @@ internal sealed partial class ServerCall
     {
         CancellationTokenSource source = new();
         _abortRegistration = _aborted.UnsafeRegister(static source => ((CancellationTokenSource)source!).Cancel(), source);
-        if (_handler!.IsStreaming)
+        if (_handler!.EndsAtStop)
         {
             _stopRegistration = _server.Stopping.UnsafeRegister(static source => ((CancellationTokenSource)source!).Cancel(), source);
         }
@@ -97,16 +97,22 @@ internal sealed partial class ServerCall
             _expired = true;
             source = _cancellation;
 
-            // A write that is under way gets cancelled, and its call ends in the usual way, by the handler's exception.
-            if (!_writing)
-            {
-                _ended = true;
-                _deadlineEnd = CompleteAtDeadlineAsync();
-            }
+            // A write that is under way gets cancelled, and ends the call when it ends itself.
+            EndIfExpired();
         }
 
         _server.Log.DeadlineExceeded(Method, _connection.Id);
         source?.Cancel();
+    }
+
+    /// <summary>Under the gate: ends a call whose deadline has passed, unless somebody did or writes to it. The handler may go on for as long as it likes.</summary>
+    private void EndIfExpired()
+    {
+        if (_expired && !_ended && !_writing)
+        {
+            _ended = true;
+            _deadlineEnd = CompleteAtDeadlineAsync();
+        }
     }
 
     /// <summary>Sends the status without waiting for the handler.</summary>
@@ -114,6 +120,11 @@ internal sealed partial class ServerCall
     {
         // Not under the lock of the caller.
         await Task.Yield();
+        if (_reset)
+        {
+            return;
+        }
+
         try
         {
             WriteStatus(RpcStatuses.DeadlineExceeded, trailers: null);

@@ -33,7 +33,7 @@ internal sealed partial class ServerCall
                 throw new RpcException(RpcStatuses.MessageExtra);
             }
 
-            body.AdvanceTo(buffer.Start, buffer.End);
+            Advance(body, buffer.Start, buffer.End);
             if (result.IsCompleted)
             {
                 return request ?? throw new RpcException(RpcStatuses.MessageMissing);
@@ -58,12 +58,12 @@ internal sealed partial class ServerCall
             if (TryReadFrame(ref buffer, result.IsCompleted, out ReadOnlySequence<byte> message))
             {
                 TRequest request = Parse(parser, message);
-                body.AdvanceTo(buffer.Start);
+                Advance(body, buffer.Start, buffer.Start);
                 yield return request;
                 continue;
             }
 
-            body.AdvanceTo(buffer.Start, buffer.End);
+            Advance(body, buffer.Start, buffer.End);
             if (result.IsCompleted)
             {
                 yield break;
@@ -77,6 +77,19 @@ internal sealed partial class ServerCall
         try
         {
             return await body.ReadAsync(cancellationToken);
+        }
+        catch (IOException exception)
+        {
+            throw new CallerGoneException(exception);
+        }
+    }
+
+    /// <summary>Kestrel refuses this, too, once the caller has reset the call; what was read before may then still be here.</summary>
+    private static void Advance(PipeReader body, SequencePosition consumed, SequencePosition examined)
+    {
+        try
+        {
+            body.AdvanceTo(consumed, examined);
         }
         catch (IOException exception)
         {

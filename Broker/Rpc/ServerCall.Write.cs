@@ -135,6 +135,7 @@ internal sealed partial class ServerCall
         lock (_gate)
         {
             _writing = false;
+            EndIfExpired();
         }
     }
 }

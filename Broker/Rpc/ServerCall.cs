@@ -99,7 +99,7 @@ internal sealed partial class ServerCall : ServerCallContext
         if (encoding is not (null or GrpcProtocol.IdentityEncoding))
         {
             _response.Headers[GrpcProtocol.AcceptEncodingHeader] = GrpcProtocol.IdentityEncoding;
-            throw new RpcException(new Status(StatusCode.Unimplemented, $"Compression '{encoding}' is not supported; send identity."));
+            throw new RpcException(new Status(StatusCode.Unimplemented, $"Compression {PeerText.Show(encoding)} is not supported; send identity."));
         }
     }
 
@@ -128,7 +128,7 @@ internal sealed partial class ServerCall : ServerCallContext
             return RpcStatuses.Cancelled;
         }
 
-        if (exception is OperationCanceledException && _handler!.IsStreaming && _server.Stopping.IsCancellationRequested)
+        if (exception is OperationCanceledException && _handler!.EndsAtStop && _server.Stopping.IsCancellationRequested)
         {
             return RpcStatuses.Stopping;
         }

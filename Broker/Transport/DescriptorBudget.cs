@@ -37,6 +37,10 @@ internal sealed class DescriptorBudget(int limit)
         return TryTake();
     }
 
+    /// <summary>What one who got no place is told.</summary>
+    internal DescriptorBudgetException Exhausted() => new(
+        $"All {limit} descriptors that may be under way to clients are: some clients don't read. Try again later; LimitNOFILE in the broker's unit raises it.");
+
     internal void Release(int count) => Interlocked.Add(ref _used, -count);
 
     private bool TryTake()

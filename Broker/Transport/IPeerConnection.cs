@@ -1,3 +1,4 @@
+using BarBroker.Transport.Redeem;
 using BarBroker.Unix;
 
 namespace BarBroker.Transport;
@@ -25,6 +26,13 @@ public interface IPeerConnection
     /// <exception cref="DescriptorBudgetException">Too many descriptors are on their way; <paramref name="descriptor"/> is closed.</exception>
     /// <exception cref="IOException">The connection has ended; <paramref name="descriptor"/> is closed.</exception>
     ulong QueueDescriptor(OwnedDescriptor descriptor);
+
+    /// <summary>The connection whose calls may release its leases: itself, save for a ticket's.</summary>
+    internal ulong AcquirerId => Id;
+
+    /// <summary>What is to hold a lease that its client fetches with a ticket; null where tickets are not taken.</summary>
+    /// <exception cref="TicketLimitException">The user has too many that are not redeemed.</exception>
+    internal TicketConnection? IssueTicket() => null;
 }
 
 /// <summary>Too many descriptors are under way, on one connection or in all.</summary>

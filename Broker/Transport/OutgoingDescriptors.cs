@@ -35,10 +35,15 @@ internal sealed class OutgoingDescriptors
         if (!_budget.TryReserve())
         {
             descriptor.Dispose();
-            throw new DescriptorBudgetException(
-                $"All {_budget.Limit} descriptors that may be under way to clients are: some clients don't read. Try again later; LimitNOFILE in the broker's unit raises it.");
+            throw _budget.Exhausted();
         }
 
+        return EnqueueReserved(descriptor);
+    }
+
+    /// <summary>The same for a descriptor that has its place in the budget, which is taken over with it.</summary>
+    internal ulong EnqueueReserved(OwnedDescriptor descriptor)
+    {
         bool reserved = true;
         try
         {

@@ -27,6 +27,15 @@ internal static class TransportLimits
     /// <summary>What one read asks for.</summary>
     internal const int MinReadSize = 2048;
 
+    /// <summary>
+    /// Connections beyond the limits that are still asked what they came for, since one that came for a ticket's descriptor is answered. As
+    /// many as a flood may cost in descriptors; those past it are closed unasked.
+    /// </summary>
+    internal const int MaxTurnedAway = 16;
+
+    /// <summary>How long each of these may take to say so: a redeeming client sends its ticket right after connecting.</summary>
+    internal static readonly TimeSpan TurnedAwayTimeout = TimeSpan.FromSeconds(1);
+
     /// <summary>How long accepting rests when the process has no descriptor left: the waiting peer can't be told anything without one.</summary>
     internal static readonly TimeSpan AcceptPause = TimeSpan.FromMilliseconds(100);
 }

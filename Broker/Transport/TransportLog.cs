@@ -18,7 +18,7 @@ internal sealed partial class TransportLog(ILogger logger)
     [LoggerMessage(104, LogLevel.Warning, "A connection on {Path} was refused: the kernel does not say who made it")]
     public partial void PeerUnknown(Exception exception, string path);
 
-    [LoggerMessage(105, LogLevel.Warning, "Connection {ConnectionId} of uid {Uid}, pid {Pid} was closed: it did not speak HTTP/2 within {Timeout}")]
+    [LoggerMessage(105, LogLevel.Warning, "Connection {ConnectionId} of uid {Uid}, pid {Pid} was closed: it sent neither the HTTP/2 preface nor a whole ticket within {Timeout}")]
     public partial void Silent(ulong connectionId, uint uid, int pid, TimeSpan timeout);
 
     [LoggerMessage(106, LogLevel.Error, "Connection {ConnectionId} was closed: the kernel takes no more descriptors in flight from this user (RLIMIT_NOFILE). Raise LimitNOFILE")]

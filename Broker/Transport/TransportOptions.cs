@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using BarBroker.Transport.Redeem;
 
 namespace BarBroker.Transport;
 
@@ -24,6 +25,9 @@ internal abstract class UnixSocketEndPoint(string path) : EndPoint
     /// <summary>Connections of one uid at a time.</summary>
     internal required int MaxConnectionsPerUser { get; init; }
 
+    /// <summary>Leases can be fetched with tickets here.</summary>
+    internal bool TakesTickets { get; init; }
+
     /// <inheritdoc/>
     public override string ToString() => $"unix:{Path}";
 }
@@ -31,4 +35,15 @@ internal abstract class UnixSocketEndPoint(string path) : EndPoint
 /// <summary>What all endpoints share.</summary>
 /// <param name="PrefaceTimeout">How long a connection may stay silent at its start.</param>
 /// <param name="Budget">Descriptors under way on all connections.</param>
-internal sealed record TransportOptions(TimeSpan PrefaceTimeout, DescriptorBudget Budget);
+/// <param name="Numbers">Of connections and tickets.</param>
+/// <param name="Tickets">Of all connections.</param>
+/// <param name="TicketLog">What becomes of them.</param>
+internal sealed record TransportOptions(TimeSpan PrefaceTimeout, DescriptorBudget Budget, ConnectionNumbers Numbers, TicketBook Tickets, TicketLog TicketLog);
+
+/// <summary>Numbers from 1, each once: of connections, and of tickets, which hold leases as connections do.</summary>
+internal sealed class ConnectionNumbers
+{
+    private ulong _last;
+
+    internal ulong Next() => Interlocked.Increment(ref _last);
+}

@@ -53,6 +53,7 @@ internal sealed partial class UnixConnection
             if (expected < Preface.Length && ContinuesPreface(buffer.Span[..received], ref expected))
             {
                 await _silence.DisposeAsync();
+                _peer.Silence.Dispose();
             }
 
             input.Advance(received);

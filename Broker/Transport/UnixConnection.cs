@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.IO.Pipelines;
 using System.Net.Sockets;
+using BarBroker.Transport.Redeem;
 using BarBroker.Unix;
 using Microsoft.AspNetCore.Connections;
 
@@ -12,67 +13,48 @@ namespace BarBroker.Transport;
 /// </summary>
 internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerConnection
 {
+    private readonly AcceptedPeer _peer;
     private readonly ulong _id;
     private readonly Socket _socket;
     private readonly UnixSocketEndPoint _endpoint;
     private readonly PeerCredentials _credentials;
-    private readonly ProcessExitWatch? _process;
     private readonly OutgoingDescriptors _descriptors;
     private readonly WritableSignal _writable;
     private readonly TransportOptions _options;
-    private readonly Action _onDisposed;
     private readonly TransportLog _log;
-    private readonly ITimer _silence;
     private readonly IDuplexPipe _application;
     private readonly CancellationTokenSource _closed = new();
     private readonly Lock _gate = new();
 
     // The state: null while the connection lives.
     private Exception? _shutdownReason;
+    private CancellationTokenRegistration _silence;
     private Task _receiving = Task.CompletedTask;
     private Task _sending = Task.CompletedTask;
     private int _disposed;
 
-    /// <summary>Takes over the socket and the pidfd, unless it throws: then the socket stays the caller's.</summary>
-    /// <param name="id">Its number.</param>
-    /// <param name="socket">Accepted.</param>
-    /// <param name="endpoint">Where.</param>
-    /// <param name="credentials">Of the peer.</param>
-    /// <param name="process">The peer's pidfd; null when it is gone already.</param>
+    /// <summary>Takes over the peer.</summary>
+    /// <param name="peer">Did not come for a ticket's descriptor.</param>
     /// <param name="options">Limits.</param>
-    /// <param name="onDisposed">Is called once, when the connection no longer counts.</param>
     /// <param name="log">Of the transport.</param>
-    /// <param name="timeProvider">Measures the silence at the start.</param>
-    internal UnixConnection(
-        ulong id,
-        Socket socket,
-        UnixSocketEndPoint endpoint,
-        PeerCredentials credentials,
-        OwnedDescriptor? process,
-        TransportOptions options,
-        Action onDisposed,
-        TransportLog log,
-        TimeProvider timeProvider)
+    internal UnixConnection(AcceptedPeer peer, TransportOptions options, TransportLog log)
     {
-        _id = id;
-        _socket = socket;
-        _endpoint = endpoint;
-        _credentials = credentials;
-        _process = process is null ? null : new ProcessExitWatch(process);
+        _peer = peer;
+        _id = peer.Id;
+        _socket = peer.Socket;
+        _endpoint = peer.EndPoint;
+        _credentials = peer.Credentials;
         _options = options;
-        _onDisposed = onDisposed;
         _log = log;
-        _silence = timeProvider.CreateTimer(
-            static connection => ((UnixConnection)connection!).OnSilent(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        _descriptors = new OutgoingDescriptors(socket.SafeHandle, options.Budget, TransportLimits.MaxDescriptorsPerConnection);
-        _writable = new WritableSignal(socket.SafeHandle);
+        _descriptors = new OutgoingDescriptors(_socket.SafeHandle, options.Budget, TransportLimits.MaxDescriptorsPerConnection);
+        _writable = new WritableSignal(_socket.SafeHandle);
         (Transport, _application) = DuplexPipe.CreatePair();
 
-        ConnectionId = id.ToString(CultureInfo.InvariantCulture);
+        ConnectionId = _id.ToString(CultureInfo.InvariantCulture);
         ConnectionClosed = _closed.Token;
-        LocalEndPoint = endpoint;
+        LocalEndPoint = _endpoint;
         Features.Set<IPeerConnection>(this);
-        Features.Set(endpoint);
+        Features.Set(_endpoint);
     }
 
     ulong IPeerConnection.Id => _id;
@@ -81,15 +63,16 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
 
     CancellationToken IPeerConnection.Closed => _closed.Token;
 
-    CancellationToken IPeerConnection.ProcessExited => _process?.Exited ?? new CancellationToken(canceled: true);
+    CancellationToken IPeerConnection.ProcessExited => _peer.ProcessExited;
 
     ulong IPeerConnection.QueueDescriptor(OwnedDescriptor descriptor) => _descriptors.Enqueue(descriptor);
 
-    /// <summary>Starts reading, writing, and the clock for the first bytes.</summary>
+    TicketConnection? IPeerConnection.IssueTicket() => _endpoint.TakesTickets ? _options.Tickets.Issue(this, _peer.ShareProcess()) : null;
+
+    /// <summary>Starts reading and writing. The clock for the preface has run since the peer was accepted.</summary>
     internal void Start()
     {
-        _log.Accepted(_id, _endpoint.Path, _credentials.Uid, _credentials.Gid, _credentials.Pid);
-        _silence.Change(_options.PrefaceTimeout, Timeout.InfiniteTimeSpan);
+        _silence = _peer.Silence.Token.UnsafeRegister(static connection => ((UnixConnection)connection!).OnSilent(), this);
         _receiving = ReceiveAsync();
         _sending = SendAsync();
     }
@@ -125,18 +108,14 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
         // The loops are over: nobody waits for writability, and nobody but this method touches the socket.
         await _silence.DisposeAsync();
         _writable.Dispose();
-        _process?.Dispose();
         int unread = _descriptors.Close();
         _log.Ended(_id, _shutdownReason!.Message);
         if (unread > 0)
         {
             _log.LeftUnread(_id, unread, _credentials.Uid, _credentials.Pid);
-            UnreadDescriptors.Await(_socket, unread, _options.Budget, _onDisposed);
-            return;
         }
 
-        _socket.Dispose();
-        _onDisposed();
+        _peer.Close(unread, _options.Budget);
     }
 
     private void Shutdown(Exception reason)

@@ -1,57 +1,114 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
+using System.Threading.Channels;
+using BarBroker.Transport.Redeem;
 using BarBroker.Unix;
 using Microsoft.AspNetCore.Connections;
 
 namespace BarBroker.Transport;
 
-/// <summary>Accepts connections on one socket, and asks the kernel once who each peer is.</summary>
+/// <summary>
+/// Accepts connections on one socket, asks the kernel once who each peer is, and waits for the first byte of each: those that came with a
+/// ticket are served here, all others are Kestrel's, which finds their bytes untouched.
+/// </summary>
 internal sealed class UnixSocketListener : IConnectionListener
 {
     private readonly UnixSocketEndPoint _endpoint;
     private readonly BoundSocket _bound;
     private readonly TransportOptions _options;
-    private readonly Func<ulong> _nextId;
     private readonly TransportLog _log;
     private readonly TimeProvider _timeProvider;
     private readonly CancellationTokenSource _unbound = new();
+    private readonly CancellationTokenSource _disposed = new();
     private readonly ConnectionSlots _slots;
+    private readonly Redeemer _redeemer;
+    private readonly Channel<AcceptedPeer> _arrivals;
 
-    internal UnixSocketListener(
-        UnixSocketEndPoint endpoint, BoundSocket bound, TransportOptions options, Func<ulong> nextId, TransportLog log, TimeProvider timeProvider)
+    /// <summary>What Kestrel knows nothing of: connections that have not spoken, or came with a ticket.</summary>
+    private readonly ConcurrentDictionary<Task, bool> _own = new();
+    private int _turnedAway;
+    private Task _accepting = Task.CompletedTask;
+
+    private UnixSocketListener(UnixSocketEndPoint endpoint, BoundSocket bound, TransportOptions options, TransportLog log, TimeProvider timeProvider)
     {
         _endpoint = endpoint;
         _bound = bound;
         _options = options;
-        _nextId = nextId;
         _log = log;
         _timeProvider = timeProvider;
         _slots = new ConnectionSlots(endpoint.MaxConnections, endpoint.MaxConnectionsPerUser);
+        _redeemer = new Redeemer(options.Tickets, options.Budget, options.TicketLog);
+
+        // Whoever is in it has a place among the connections: it is never full.
+        _arrivals = Channel.CreateBounded<AcceptedPeer>(endpoint.MaxConnections);
     }
 
     public EndPoint EndPoint => _endpoint;
 
-    /// <summary>The next connection; null once the listener is unbound.</summary>
+    /// <summary>Takes over the socket, and accepts from now on.</summary>
+    internal static UnixSocketListener Start(
+        UnixSocketEndPoint endpoint, BoundSocket bound, TransportOptions options, TransportLog log, TimeProvider timeProvider)
+    {
+        UnixSocketListener listener = new(endpoint, bound, options, log, timeProvider);
+        listener._accepting = Task.Run(listener.AcceptLoopAsync);
+        return listener;
+    }
+
+    /// <summary>The next connection that speaks and is no ticket's; null once the listener is unbound.</summary>
     public async ValueTask<ConnectionContext?> AcceptAsync(CancellationToken cancellationToken = default)
+    {
+        while (await _arrivals.Reader.WaitToReadAsync(cancellationToken))
+        {
+            if (_arrivals.Reader.TryRead(out AcceptedPeer? peer))
+            {
+                UnixConnection connection = new(peer, _options, _log);
+                connection.Start();
+                return connection;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>Accepts no more, and closes what has not said yet what it came for.</summary>
+    public async ValueTask UnbindAsync(CancellationToken cancellationToken = default)
+    {
+        await _unbound.CancelAsync();
+        _bound.Dispose();
+        await _accepting;
+        _arrivals.Writer.TryComplete();
+    }
+
+    /// <summary>Ends the leases of all who came with a ticket, too.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await UnbindAsync();
+        await _disposed.CancelAsync();
+        while (_arrivals.Reader.TryRead(out AcceptedPeer? peer))
+        {
+            peer.Close();
+        }
+
+        await Task.WhenAll(_own.Keys);
+    }
+
+    private async Task AcceptLoopAsync()
     {
         while (true)
         {
             try
             {
-                Socket socket = await _bound.Socket.AcceptAsync(_unbound.Token);
-                if (TryOpen(socket) is { } connection)
-                {
-                    return connection;
-                }
+                Open(await _bound.Socket.AcceptAsync(_unbound.Token));
             }
             catch (Exception) when (_unbound.IsCancellationRequested)
             {
-                return null;
+                return;
             }
-            catch (SocketException exception)
+            catch (Exception exception) when (exception is not OutOfMemoryException)
             {
                 // Either the peer is gone again, or this process is out of descriptors, which does not pass by looking.
-                if (exception.SocketErrorCode != SocketError.ConnectionAborted)
+                if (exception is not SocketException { SocketErrorCode: SocketError.ConnectionAborted })
                 {
                     _log.AcceptFailed(exception, _endpoint.Path);
                     await Task.Delay(TransportLimits.AcceptPause, _timeProvider, _unbound.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -60,16 +117,7 @@ internal sealed class UnixSocketListener : IConnectionListener
         }
     }
 
-    public ValueTask UnbindAsync(CancellationToken cancellationToken = default)
-    {
-        _unbound.Cancel();
-        _bound.Dispose();
-        return ValueTask.CompletedTask;
-    }
-
-    public ValueTask DisposeAsync() => UnbindAsync();
-
-    private UnixConnection? TryOpen(Socket socket)
+    private void Open(Socket socket)
     {
         PeerCredentials? peer = null;
         try
@@ -77,16 +125,22 @@ internal sealed class UnixSocketListener : IConnectionListener
             PeerCredentials credentials = PeerIdentity.ReadCredentials(socket.SafeHandle);
             if (!TryTakeSlot(credentials.Uid))
             {
-                socket.Dispose();
-                return null;
+                Follow(TurnAwayAsync(socket));
+                return;
             }
 
             peer = credentials;
             OwnedDescriptor? process = PeerIdentity.OpenProcess(socket.SafeHandle, credentials.Pid);
-            UnixConnection connection = new(
-                _nextId(), socket, _endpoint, credentials, process, _options, () => _slots.Release(credentials.Uid), _log, _timeProvider);
-            connection.Start();
-            return connection;
+            AcceptedPeer accepted = new(
+                _options.Numbers.Next(),
+                socket,
+                _endpoint,
+                credentials,
+                process is null ? null : new ProcessExitWatch(process),
+                new CancellationTokenSource(_options.PrefaceTimeout, _timeProvider),
+                () => _slots.Release(credentials.Uid));
+            _log.Accepted(accepted.Id, _endpoint.Path, credentials.Uid, credentials.Gid, credentials.Pid);
+            Follow(WelcomeAsync(accepted));
         }
         catch (UnixException exception)
         {
@@ -98,8 +152,98 @@ internal sealed class UnixSocketListener : IConnectionListener
 
             _log.PeerUnknown(exception, _endpoint.Path);
             socket.Dispose();
-            return null;
         }
+    }
+
+    /// <summary>Such a task closes what it was given, and does not fail.</summary>
+    private void Follow(Task task)
+    {
+        if (!task.IsCompleted)
+        {
+            _own[task] = true;
+            _ = task.ContinueWith(ended => _own.TryRemove(ended, out _), TaskScheduler.Default);
+        }
+    }
+
+    /// <summary>Finds out what the peer came for, and gives it to who serves that.</summary>
+    private async Task WelcomeAsync(AcceptedPeer peer)
+    {
+        try
+        {
+            byte? first;
+            RedeemRequest? request = null;
+            using (_unbound.Token.UnsafeRegister(static clock => ((CancellationTokenSource)clock!).Cancel(), peer.Silence))
+            {
+                first = await PeekAsync(peer.Socket, peer.Silence.Token);
+                if (first == TicketPreface.FirstByte)
+                {
+                    request = await _redeemer.ReadAsync(peer);
+                }
+            }
+
+            if (request is { } read)
+            {
+                peer.Silence.Dispose();
+                await _redeemer.ServeAsync(peer, read, _disposed.Token);
+                return;
+            }
+
+            // Not one whose clock was ended just before: Kestrel's connection would take that for a silent peer.
+            if (first is not null && !_unbound.IsCancellationRequested && _arrivals.Writer.TryWrite(peer))
+            {
+                return;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            if (!_unbound.IsCancellationRequested)
+            {
+                _log.Silent(peer.Id, peer.Credentials.Uid, peer.Credentials.Pid, _options.PrefaceTimeout);
+            }
+        }
+        catch (SocketException exception)
+        {
+            _log.Ended(peer.Id, exception.Message);
+        }
+        catch (Exception exception) when (exception is not OutOfMemoryException)
+        {
+            _log.Failed(exception, peer.Id);
+        }
+
+        peer.Close();
+    }
+
+    /// <summary>Tells a peer beyond the limits so, if it came with a ticket: HTTP/2 has no words for it before its preface.</summary>
+    private async Task TurnAwayAsync(Socket socket)
+    {
+        try
+        {
+            if (Interlocked.Increment(ref _turnedAway) <= TransportLimits.MaxTurnedAway)
+            {
+                using CancellationTokenSource limit = new(TransportLimits.TurnedAwayTimeout, _timeProvider);
+                using CancellationTokenRegistration unbound = _unbound.Token.UnsafeRegister(static limit => ((CancellationTokenSource)limit!).Cancel(), limit);
+                if (await PeekAsync(socket, limit.Token) == TicketPreface.FirstByte)
+                {
+                    Redeemer.Answer(socket, RedeemAnswer.TooManyConnections);
+                }
+            }
+        }
+        catch (Exception exception) when (exception is OperationCanceledException or SocketException or UnixException)
+        {
+            // It does not want to know.
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _turnedAway);
+            socket.Dispose();
+        }
+    }
+
+    /// <summary>The first byte, which stays where it is; null when none will come.</summary>
+    private static async Task<byte?> PeekAsync(Socket socket, CancellationToken cancellationToken)
+    {
+        byte[] first = new byte[1];
+        return await socket.ReceiveAsync(first, SocketFlags.Peek, cancellationToken) > 0 ? first[0] : null;
     }
 
     private bool TryTakeSlot(uint uid)

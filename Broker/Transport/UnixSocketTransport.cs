@@ -9,7 +9,6 @@ internal sealed class UnixSocketTransport(TransportOptions options, ILoggerFacto
     : IConnectionListenerFactory, IConnectionListenerFactorySelector
 {
     private readonly TransportLog _log = new(loggerFactory.CreateLogger<UnixSocketTransport>());
-    private ulong _lastConnection;
 
     public bool CanBind(EndPoint endpoint) => endpoint is UnixSocketEndPoint;
 
@@ -21,6 +20,6 @@ internal sealed class UnixSocketTransport(TransportOptions options, ILoggerFacto
         // Made now, where failing stops the start: made by the first connection, with the table of descriptors full, it would fail for good.
         _ = DescriptorWatcher.Shared;
         return ValueTask.FromResult<IConnectionListener>(
-            new UnixSocketListener(unix, BoundSocket.Create(unix), options, () => Interlocked.Increment(ref _lastConnection), _log, timeProvider));
+            UnixSocketListener.Start(unix, BoundSocket.Create(unix), options, _log, timeProvider));
     }
 }

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace BarBroker.Client.Mapping;
 
 /// <summary>
-/// The native library (native/barbroker_mmio.h): loads and stores that report a lease's end instead of ending the process.
+/// The native library (native/barbroker.h): loads and stores that report a lease's end instead of ending the process.
 /// </summary>
 /// <remarks>
 /// The calls keep their GC transition. An access can wait for a kernel lock while it faults, and without the transition
@@ -11,7 +11,7 @@ namespace BarBroker.Client.Mapping;
 /// </remarks>
 internal static unsafe partial class Mmio
 {
-    private const string Library = "barbroker_mmio";
+    private const string Library = "barbroker";
     private const int FileExists = 17;
 
     // Late: the runtime's own SIGBUS handler must be in place before ours.

@@ -12,4 +12,7 @@ internal static class Only
 
     /// <summary>Behaviour that the simulated device doesn't have, or a device that is not simulated.</summary>
     internal const string Real = "real";
+
+    /// <summary>What takes the distribution's packages, which the virtual machine doesn't have.</summary>
+    internal const string Host = "host";
 }

@@ -5,7 +5,7 @@ using Google.Protobuf;
 
 namespace BarBroker.Probe;
 
-/// <summary>An admin's calls, from and to JSON. For many calls in a row where starting a foreign client for each takes too long.</summary>
+/// <summary>An admin's calls, and one of a client that fetches its descriptor with a ticket, from and to JSON. For many calls in a row where starting a foreign client for each takes too long.</summary>
 internal static class AdminCalls
 {
     internal static async Task<string> CallAsync(string socket, string method, string request)
@@ -13,7 +13,9 @@ internal static class AdminCalls
         await using UnixGrpcChannel channel = await UnixGrpcChannel.ConnectAsync(socket, CancellationToken.None);
         return method switch
         {
+            "barbroker.v1.Broker/Acquire" => await UnaryAsync<AcquireRequest, AcquireResponse>(channel, method, request),
             "barbroker.v1.Admin/ListDevices" => await UnaryAsync<AdminListDevicesRequest, AdminListDevicesResponse>(channel, method, request),
+            "barbroker.v1.Admin/ListLeases" => await UnaryAsync<ListLeasesRequest, ListLeasesResponse>(channel, method, request),
             "barbroker.v1.Admin/Revoke" => await UnaryAsync<RevokeRequest, RevokeResponse>(channel, method, request),
             "barbroker.v1.Admin/SuspendDevice" => await UnaryAsync<SuspendDeviceRequest, SuspendDeviceResponse>(channel, method, request),
             "barbroker.v1.Admin/ResumeDevice" => await UnaryAsync<ResumeDeviceRequest, ResumeDeviceResponse>(channel, method, request),

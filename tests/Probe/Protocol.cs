@@ -29,6 +29,9 @@ internal sealed record ProbeRequest
     /// <summary>The window's name, or null for a range.</summary>
     public string? Window { get; init; }
 
+    /// <summary>A ticket's.</summary>
+    public string? Secret { get; init; }
+
     /// <summary>Base address register of a range.</summary>
     public int Bar { get; init; }
 
@@ -111,6 +114,21 @@ internal enum ProbeOperation
 
     /// <summary>The number of the lease's descriptor, by which another process can borrow it.</summary>
     RawNumber,
+
+    /// <summary>Redeems the ticket <see cref="ProbeRequest.Secret"/> at <see cref="ProbeRequest.Socket"/>; answers with the broker's byte, as text, and with the connection's number.</summary>
+    Redeem,
+
+    /// <summary>The inode of the descriptor that the ticket's connection (<see cref="ProbeRequest.Connection"/>) brought.</summary>
+    RedeemedInode,
+
+    /// <summary>Maps that descriptor, and reads 32 bits at <see cref="ProbeRequest.Offset"/>, in its first page.</summary>
+    RedeemedRead,
+
+    /// <summary>Waits for the end of the ticket's connection.</summary>
+    AwaitRedeemedEnd,
+
+    /// <summary>Closes the ticket's connection, and its descriptor.</summary>
+    CloseRedeemed,
 
     /// <summary>How many descriptors the probe has open.</summary>
     CountDescriptors,

@@ -8,6 +8,7 @@ namespace BarBroker.Probe;
 internal sealed class Session : IAsyncDisposable
 {
     private readonly Dictionary<int, BarBrokerClient> _connections = [];
+    private readonly Dictionary<int, RedeemedTicket> _redeemed = [];
     private readonly Dictionary<int, BarLease> _leases = [];
     private readonly Dictionary<int, MappedBar> _mappings = [];
     private readonly Dictionary<int, ChannelReader<string>> _deviceNews = [];
@@ -38,6 +39,11 @@ internal sealed class Session : IAsyncDisposable
         foreach (MappedBar mapping in _mappings.Values)
         {
             mapping.Dispose();
+        }
+
+        foreach (RedeemedTicket redeemed in _redeemed.Values)
+        {
+            redeemed.Dispose();
         }
 
         foreach (BarBrokerClient connection in _connections.Values)
@@ -73,6 +79,19 @@ internal sealed class Session : IAsyncDisposable
                     return await ending.EndAsync();
                 }
 
+            case ProbeOperation.Redeem:
+                RedeemedTicket ticket = await RedeemedTicket.RedeemAsync(request.Socket!, request.Secret!);
+                return Number(Keep(_redeemed, ticket)) with { Text = ticket.Answer };
+            case ProbeOperation.RedeemedInode:
+                return new ProbeReply { Value = _redeemed[request.Connection].Inode };
+            case ProbeOperation.RedeemedRead:
+                return new ProbeReply { Value = _redeemed[request.Connection].Read32(request.Offset) };
+            case ProbeOperation.AwaitRedeemedEnd:
+                await _redeemed[request.Connection].WaitForEndAsync();
+                return new ProbeReply();
+            case ProbeOperation.CloseRedeemed:
+                _redeemed[request.Connection].Dispose();
+                return new ProbeReply();
             case ProbeOperation.CountDescriptors:
                 return Number(Directory.GetFileSystemEntries("/proc/self/fd").Length);
             default:

@@ -52,7 +52,7 @@ lint_cs() {
 # The kernel module and its tests are in the kernel's own style, which clang-format only approximates.
 lint_c() {
     need_packages clang-format
-    git -C "$root" ls-files -z -- '*.c' '*.h' ':!deploy/kmod' ':!tests/Kmod' |
+    git -C "$root" ls-files -z -- '*.c' '*.cc' '*.h' ':!deploy/kmod' ':!tests/Kmod' |
         xargs -0 -r -I{} clang-format --dry-run --Werror "$root/{}"
 }
 
@@ -82,9 +82,10 @@ part_e2e() {
 }
 
 run_scenarios() {
-    local dotnet
+    local dotnet examples
     dotnet=$(shared_dotnet "$scratch/dotnet")
-    BAR_BROKER_STAGE=$stage BAR_BROKER_RESULTS=$(make_results e2e) \
+    examples=$(copy_examples "$scratch/examples")
+    BAR_BROKER_STAGE=$stage BAR_BROKER_EXAMPLES=$examples BAR_BROKER_RESULTS=$(make_results e2e) \
         "$dotnet" "$stage/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}" -trait- machine=real
 }
 
@@ -135,7 +136,7 @@ boot_scenarios() {
     fill_backing_file "$scratch/ivshmem.bin"
     "$root/tests/Vm/boot.sh" --results "$vm" --timeout "$VM_TIMEOUT" --payload "$payload" --module "$module" --module "$importer" \
         --root-port --ivshmem "$scratch/ivshmem.bin" --env "BAR_BROKER_STAGE=$GUEST_STAGE" --env BAR_BROKER_RESULTS=/results \
-        "${options[@]}" -- dotnet "$GUEST_STAGE/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}" "$@" "${arguments[@]}"
+        "${options[@]}" -- dotnet "$GUEST_STAGE/tests/Broker.EndToEnd.dll" "${RUNNER_OPTIONS[@]}" -trait- machine=host "$@" "${arguments[@]}"
 }
 
 # What takes too long for every run. The broker is killed BAR_BROKER_KILLS times (10), with the choices of BAR_BROKER_SEED if set.
@@ -246,5 +247,6 @@ make_stage() {
     publish_program tests/Broker.EndToEnd "$stage/tests" --no-build
     buf=$(buf_binary)
     install -m 755 "$buf" "$stage/buf"
+    stage_bar_lease "$stage"
     make_readable "$payload"
 }

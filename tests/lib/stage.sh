@@ -3,7 +3,7 @@
 
 # build_solution: everything, once. What is built natively on the way needs a compiler.
 build_solution() {
-    need_packages gcc libc6-dev
+    need_packages gcc libc6-dev make pkg-config
     # Build servers that outlive the build keep its output open, and serve nobody here.
     MSBUILDDISABLENODEREUSE=1 dotnet build "$(repository)/Broker.sln" --configuration Release -v quiet --nologo
 }

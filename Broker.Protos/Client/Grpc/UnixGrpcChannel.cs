@@ -8,7 +8,14 @@ using Google.Protobuf;
 namespace BarBroker.Client.Grpc;
 
 /// <summary>One connection to a broker: gRPC calls, and the descriptors that come with their replies. It never reconnects.</summary>
-internal sealed class UnixGrpcChannel : IAsyncDisposable
+/// <remarks>
+/// Neither end asks the other whether it lives: a process that sits in a debugger keeps its connection. .NET's HTTP/2 sends pings of
+/// another kind all the same, to measure the round trip by which it sizes its receive windows: a few when the first data arrives, then at
+/// most one in two seconds, and only with data that comes. Nothing waits for their answers. The window of a stream grows up to 16 MiB for an
+/// application that reads fast; one that does not read holds 64 KiB for each stream. Only a switch for the whole process turns both off
+/// (<c>System.Net.SocketsHttpHandler.Http2FlowControl.DisableDynamicWindowSizing</c>); that is the program's to set, not a library's.
+/// </remarks>
+internal sealed partial class UnixGrpcChannel : IAsyncDisposable
 {
     // HTTP needs a host; a Unix socket has none. Every gRPC server takes this one.
     private const string Authority = "http://localhost";
@@ -65,15 +72,15 @@ internal sealed class UnixGrpcChannel : IAsyncDisposable
         where TRequest : IMessage<TRequest>
         where TResponse : IMessage<TResponse>, new()
     {
-        using ClientCall call = await StartAsync(method, request, options);
-        (bool found, TResponse? response) = await call.ReadAsync(Parser<TResponse>.Instance);
+        using ClientCall call = Start(method, new MessageContent(request), options);
+        (bool found, TResponse? response) = await call.ReadAsync(MessageParserOf<TResponse>.Instance);
         if (!found)
         {
             throw new RpcException(ChannelStatuses.ResponseMissing);
         }
 
         // The status comes after the message.
-        (bool another, _) = await call.ReadAsync(Parser<TResponse>.Instance);
+        (bool another, _) = await call.ReadAsync(MessageParserOf<TResponse>.Instance);
         return another ? throw new RpcException(ChannelStatuses.ResponseExtra) : response!;
     }
 
@@ -83,10 +90,10 @@ internal sealed class UnixGrpcChannel : IAsyncDisposable
         where TRequest : IMessage<TRequest>
         where TResponse : IMessage<TResponse>, new()
     {
-        using ClientCall call = await StartAsync(method, request, options);
+        using ClientCall call = Start(method, new MessageContent(request), options);
         while (true)
         {
-            (bool found, TResponse? response) = await call.ReadAsync(Parser<TResponse>.Instance);
+            (bool found, TResponse? response) = await call.ReadAsync(MessageParserOf<TResponse>.Instance);
             if (!found)
             {
                 yield break;
@@ -164,9 +171,9 @@ internal sealed class UnixGrpcChannel : IAsyncDisposable
         }
     }
 
-    private Task<ClientCall> StartAsync(string method, IMessage request, CallOptions options) =>
-        ClientCall.StartAsync(
-            _invoker, _methods.GetOrAdd(method, static method => new Uri(Authority + method)), request, options, _timeProvider, _stream);
+    private ClientCall Start(string method, RequestContent content, CallOptions options) =>
+        ClientCall.Start(
+            _invoker, _methods.GetOrAdd(method, static method => new Uri(Authority + method)), content, options, _timeProvider, _stream);
 
     private void OnClosed()
     {
@@ -177,11 +184,5 @@ internal sealed class UnixGrpcChannel : IAsyncDisposable
             // On a thread of its own: what listens is not the reader's.
             ThreadPool.UnsafeQueueUserWorkItem(static closed => closed.Cancel(), _closed, preferLocal: false);
         }
-    }
-
-    private static class Parser<T>
-        where T : IMessage<T>, new()
-    {
-        internal static readonly MessageParser<T> Instance = new(static () => new T());
     }
 }

@@ -21,7 +21,15 @@ internal sealed class DescriptorIndex
     }
 
     /// <summary>Answers one request; what can't be found is an error inside the answer, by the protocol.</summary>
-    internal ServerReflectionResponse Answer(ServerReflectionRequest request) => request.MessageRequestCase switch
+    internal ServerReflectionResponse Answer(ServerReflectionRequest request)
+    {
+        ServerReflectionResponse response = Find(request);
+        response.ValidHost = request.Host;
+        response.OriginalRequest = request;
+        return response;
+    }
+
+    private ServerReflectionResponse Find(ServerReflectionRequest request) => request.MessageRequestCase switch
     {
         ServerReflectionRequest.MessageRequestOneofCase.ListServices => ListServices(),
         ServerReflectionRequest.MessageRequestOneofCase.FileByFilename =>

@@ -19,7 +19,7 @@ internal sealed class HealthService(HealthStatus health) : IGrpcService
     private Task<HealthCheckResponse> CheckAsync(HealthCheckRequest request, ServerCallContext context) =>
         health.Get(request.Service) is { } status
             ? Task.FromResult(new HealthCheckResponse { Status = status })
-            : throw new RpcException(new Status(StatusCode.NotFound, $"There is no service '{request.Service}'."));
+            : throw new RpcException(new Status(StatusCode.NotFound, $"There is no service {PeerText.Show(request.Service)}."));
 
     private async Task WatchAsync(HealthCheckRequest request, IServerStreamWriter<HealthCheckResponse> responses, ServerCallContext context)
     {

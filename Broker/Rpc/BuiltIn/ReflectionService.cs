@@ -16,10 +16,7 @@ internal sealed class ReflectionService(DescriptorIndex index) : IGrpcService
     {
         await foreach (ServerReflectionRequest request in requests)
         {
-            ServerReflectionResponse response = index.Answer(request);
-            response.ValidHost = request.Host;
-            response.OriginalRequest = request;
-            await responses.WriteAsync(response, context.CancellationToken);
+            await responses.WriteAsync(index.Answer(request), context.CancellationToken);
         }
     }
 }

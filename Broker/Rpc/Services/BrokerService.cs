@@ -41,16 +41,21 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
     {
         LeaseTarget target = RequestReader.ReadTarget(request);
         LeaseAccess access = RequestReader.ReadAccess(request.Access);
-        RequestReader.CheckDelivery(request.Delivery);
+        bool byTicket = RequestReader.ReadTicketDelivery(request.Delivery);
         RequestReader.CheckP2P(request.P2P, access, target);
         LeaseRequest decided = Decide(target, access, request.P2P, context);
         try
         {
+            if (byTicket)
+            {
+                return await TicketDelivery.AcquireAsync(leases, context.Connection, decided, context.CancellationToken);
+            }
+
             AcquiredLease acquired = await leases.AcquireAsync(context.Connection, decided, context.CancellationToken);
             return new AcquireResponse
             {
                 Lease = acquired.Lease.ToMessage(),
-                Descriptor_ = new InBandDescriptor { FdSerial = acquired.DescriptorSerial, Inode = acquired.Inode },
+                InBand = new InBandDescriptor { FdSerial = acquired.DescriptorSerial, Inode = acquired.Inode },
             };
         }
         catch (LeaseRefusedException refused)
@@ -78,13 +83,15 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
 
         if (p2p && granted.Ranges.Count > 1)
         {
-            throw Errors.P2PRanges($"Window '{granted.Window}' of device '{granted.Device.Name}' has {granted.Ranges.Count} ranges");
+            throw Errors.P2PRanges($"Window '{granted.Window}' of device '{granted.Device.Name}' has {granted.Ranges.Count} ranges", RequestReader.WindowField);
         }
 
         IBarDevice device = devices[granted.Device.Name];
         if (granted.Ranges.Count > device.MaxRanges)
         {
-            throw Errors.RangeCount($"The request has {granted.Ranges.Count} ranges; device '{device.Name}' has leases of at most {device.MaxRanges} here.");
+            throw Errors.RangeCount(
+                $"The request has {granted.Ranges.Count} ranges; device '{device.Name}' has leases of at most {device.MaxRanges} here.",
+                granted.Window is null ? RequestReader.RangesField : RequestReader.WindowField);
         }
 
         return FindProblem(device, granted.Ranges) is { } problem

@@ -2,6 +2,7 @@ using BarBroker.Devices;
 using BarBroker.Grpc;
 using BarBroker.Leases;
 using BarBroker.Policy;
+using BarBroker.Transport.Redeem;
 using BarBroker.Unix;
 
 namespace BarBroker.Rpc.Services;
@@ -63,10 +64,14 @@ internal static class Errors
         return RpcErrors.Create(code, $"Device '{device}': {problem.Message}", reason, ("device", device));
     }
 
-    public static RpcException RangeCount(string message) => RpcErrors.Create(StatusCode.InvalidArgument, message, Reasons.RangeCount);
+    public static RpcException From(TicketLimitException refused) => RpcErrors.Create(StatusCode.ResourceExhausted, refused.Message, Reasons.TooManyTickets);
 
-    public static RpcException P2PRanges(string found) => RpcErrors.Create(
-        StatusCode.InvalidArgument, $"{found}; a peer-to-peer lease has one. Take a lease for each, or set p2p to false.", Reasons.P2PRanges);
+    public static RpcException DeliveryUnsupported(string message) => RpcErrors.Create(StatusCode.Unimplemented, message, Reasons.DeliveryUnsupported);
+
+    public static RpcException RangeCount(string message, string field) => RpcErrors.CreateBadRequest(message, Reasons.RangeCount, field);
+
+    public static RpcException P2PRanges(string found, string field) => RpcErrors.CreateBadRequest(
+        $"{found}; a peer-to-peer lease has one. Take a lease for each, or set p2p to false.", Reasons.P2PRanges, field, "p2p");
 
     public static RpcException DeviceUnknown(string device) => RpcErrors.Create(
         StatusCode.NotFound, $"There is no device {RequestReader.Show(device)}. ListDevices names those that there are for you.", Reasons.DeviceUnknown);

@@ -27,6 +27,7 @@ internal static class Reasons
     public const string DeliveryUnsupported = "DELIVERY_UNSUPPORTED";
     public const string TooManyLeases = "TOO_MANY_LEASES";
     public const string TooManyDescriptors = "TOO_MANY_DESCRIPTORS";
+    public const string TooManyTickets = "TOO_MANY_TICKETS";
     public const string KernelExhausted = "KERNEL_EXHAUSTED";
     public const string DeviceSuspended = "DEVICE_SUSPENDED";
     public const string DeviceGone = "DEVICE_GONE";

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text.Json;
 using BarBroker.Devices;
 using BarBroker.Grpc;
 using BarBroker.Policy;
@@ -10,30 +9,32 @@ namespace BarBroker.Rpc.Services;
 /// <summary>Turns requests into the domain's types, or says what is wrong with them. Knows neither policy nor devices.</summary>
 internal static class RequestReader
 {
-    private const int LongestShown = 80;
+    // Fields of AcquireRequest, as violations name them.
+    public const string WindowField = "window";
+    public const string RangesField = "ranges.ranges";
+    private const string AccessField = "access";
+    private const string TargetField = "target";
+    private const string P2PField = "p2p";
+    private const string BarField = "ranges.bar";
 
     public static LeaseAccess ReadAccess(V1.Access access) => access switch
     {
         V1.Access.ReadOnly => LeaseAccess.ReadOnly,
         V1.Access.ReadWrite => LeaseAccess.ReadWrite,
-        V1.Access.Unspecified => throw RpcErrors.Create(
-            StatusCode.InvalidArgument,
-            "The request has no access. Set it to ACCESS_READ_ONLY or ACCESS_READ_WRITE.",
-            Reasons.AccessMissing),
-        _ => throw RpcErrors.Create(
-            StatusCode.InvalidArgument,
-            $"{(int)access} is no access that this broker knows. Set ACCESS_READ_ONLY (1) or ACCESS_READ_WRITE (2).",
-            Reasons.AccessMissing),
+        V1.Access.Unspecified => throw RpcErrors.CreateBadRequest(
+            "The request has no access. Set it to ACCESS_READ_ONLY or ACCESS_READ_WRITE.", Reasons.AccessMissing, AccessField),
+        _ => throw RpcErrors.CreateBadRequest(
+            $"{(int)access} is no access that this broker knows. Set ACCESS_READ_ONLY (1) or ACCESS_READ_WRITE (2).", Reasons.AccessMissing, AccessField),
     };
 
     public static LeaseTarget ReadTarget(V1.AcquireRequest request) => request.TargetCase switch
     {
         V1.AcquireRequest.TargetOneofCase.Window when request.Window.Length > 0 => new WindowTarget(request.Device, request.Window),
         V1.AcquireRequest.TargetOneofCase.Ranges => new RangeTarget(request.Device, ReadRanges(request.Ranges)),
-        _ => throw RpcErrors.Create(
-            StatusCode.InvalidArgument,
+        _ => throw RpcErrors.CreateBadRequest(
             "The request names nothing to lease. Set window to a window's name, or ranges to a BAR and its ranges.",
-            Reasons.TargetMissing),
+            Reasons.TargetMissing,
+            request.TargetCase == V1.AcquireRequest.TargetOneofCase.Window ? WindowField : TargetField),
     };
 
     /// <summary>Checks that a request for a peer-to-peer lease asks for something that one can be.</summary>
@@ -41,79 +42,78 @@ internal static class RequestReader
     {
         if (p2p && access != LeaseAccess.ReadWrite)
         {
-            throw RpcErrors.Create(
-                StatusCode.InvalidArgument,
+            throw RpcErrors.CreateBadRequest(
                 "A peer-to-peer lease can't be read-only: a driver that attaches to it may have its device write. Set access to ACCESS_READ_WRITE, or p2p to false.",
-                Reasons.P2PReadOnly);
+                Reasons.P2PReadOnly,
+                AccessField,
+                P2PField);
         }
 
         if (p2p && target is RangeTarget { Ranges.Count: > 1 and var count })
         {
-            throw Errors.P2PRanges($"The request has {count} ranges");
+            throw Errors.P2PRanges($"The request has {count} ranges", RangesField);
         }
     }
 
     /// <summary>Checks that the client can take the descriptor in a way that this broker has.</summary>
-    public static void CheckDelivery(V1.Delivery delivery)
+    /// <returns>True for a ticket.</returns>
+    public static bool ReadTicketDelivery(V1.Delivery delivery) => delivery switch
     {
-        switch (delivery)
-        {
-            case V1.Delivery.InBand:
-                return;
-            case V1.Delivery.Unspecified:
-                throw RpcErrors.Create(
-                    StatusCode.FailedPrecondition,
-                    "The request does not say how the descriptor is to be delivered. Use the BarBroker.Client SDK, which reads descriptors from its socket and says so "
-                    + "with delivery DELIVERY_IN_BAND. Do not set that with a stock gRPC library: it would lose the descriptor.",
-                    Reasons.DeliveryMissing);
-            default:
-                throw RpcErrors.Create(
-                    StatusCode.Unimplemented,
-                    $"This broker can't deliver with {(Enum.IsDefined(delivery) ? "DELIVERY_TICKET" : ((int)delivery).ToString(System.Globalization.CultureInfo.InvariantCulture))}: "
-                    + "it has DELIVERY_IN_BAND, as the BarBroker.Client SDK uses it.",
-                    Reasons.DeliveryUnsupported);
-        }
-    }
+        V1.Delivery.InBand => false,
+        V1.Delivery.Ticket => true,
+        V1.Delivery.Unspecified => throw RpcErrors.Create(
+            StatusCode.FailedPrecondition,
+            "The request does not say how the descriptor is to be delivered. With a stock gRPC library, in any language, set delivery to DELIVERY_TICKET: "
+            + "the reply then has a ticket, with which a second connection to this socket fetches the descriptor (broker.proto says how). "
+            + "DELIVERY_IN_BAND is for clients that read descriptors from their own gRPC socket, as the BarBroker.Client SDK does: a stock library would lose the descriptor.",
+            Reasons.DeliveryMissing),
+        _ => throw Errors.DeliveryUnsupported(
+            $"This broker can't deliver with {((int)delivery).ToString(System.Globalization.CultureInfo.InvariantCulture)}: it has DELIVERY_IN_BAND (1) and DELIVERY_TICKET (2)."),
+    };
 
-    /// <summary>A name that a client sent, fit for a log or a message: quoted, without control characters, of bounded length.</summary>
-    public static string Show(string name) => JsonSerializer.Serialize(name.Length <= LongestShown ? name : string.Concat(name.AsSpan(0, LongestShown), "..."));
+    /// <inheritdoc cref="PeerText.Show"/>
+    public static string Show(string name) => PeerText.Show(name);
 
     private static RangeList ReadRanges(V1.BarRanges ranges)
     {
         // Counted before anything is made of them.
         if (ranges.Ranges.Count is 0 or > RangeList.MaxCount)
         {
-            throw Errors.RangeCount($"The request has {ranges.Ranges.Count} ranges; a lease has 1 to {RangeList.MaxCount}.");
+            throw Errors.RangeCount($"The request has {ranges.Ranges.Count} ranges; a lease has 1 to {RangeList.MaxCount}.", RangesField);
         }
 
-        ImmutableArray<BarRange> read = [.. ranges.Ranges.Select(range => ReadRange(ranges.Bar, range.Offset, range.Length))];
+        ImmutableArray<BarRange> read = [.. ranges.Ranges.Select((range, index) => ReadRange(ranges.Bar, range, index))];
         if (RangeList.TryCreate(read, out RangeList? list, out int culprit) == RangeListError.None)
         {
             return list!;
         }
 
         // They are few enough, and of one BAR.
-        throw RpcErrors.Create(
-            StatusCode.InvalidArgument,
+        throw RpcErrors.CreateBadRequest(
             $"{read[culprit]} overlaps {read.First(read[culprit].Overlaps)}, an earlier range of the request: name each byte once.",
-            Reasons.RangesOverlap);
+            Reasons.RangesOverlap,
+            $"{RangesField}[{culprit}]");
     }
 
-    private static BarRange ReadRange(uint bar, ulong offset, ulong length)
+    private static BarRange ReadRange(uint bar, V1.Range message, int index)
     {
+        (ulong offset, ulong length) = (message.Offset, message.Length);
         return BarRange.TryCreate(bar, offset, length, out BarRange range) switch
         {
             RangeError.None => range,
-            RangeError.BarInvalid => throw RpcErrors.Create(StatusCode.InvalidArgument, $"There is no BAR {bar} on any device: BARs are numbered 0 to 5.", Reasons.BarInvalid),
-            RangeError.Empty => throw RpcErrors.Create(
-                StatusCode.InvalidArgument, $"The range at 0x{offset:x} has length 0; the least is one page, 0x{BarRange.PageSize:x}.", Reasons.RangeEmpty),
-            RangeError.Unaligned => throw RpcErrors.Create(
-                StatusCode.InvalidArgument,
+            RangeError.BarInvalid => throw RpcErrors.CreateBadRequest(
+                $"There is no BAR {bar} on any device: BARs are numbered 0 to 5.", Reasons.BarInvalid, BarField),
+            RangeError.Empty => throw RpcErrors.CreateBadRequest(
+                $"The range at 0x{offset:x} has length 0; the least is one page, 0x{BarRange.PageSize:x}.", Reasons.RangeEmpty, Field("length")),
+            RangeError.Unaligned => throw RpcErrors.CreateBadRequest(
                 $"Offset 0x{offset:x} and length 0x{length:x} must both be multiples of the page size, 0x{BarRange.PageSize:x}. {DescribeEnclosing(offset, length)}",
-                Reasons.RangeUnaligned),
-            _ => throw RpcErrors.Create(
-                StatusCode.InvalidArgument, $"Offset 0x{offset:x} plus length 0x{length:x} is more than 64 bits hold.", Reasons.RangeOverflow),
+                Reasons.RangeUnaligned,
+                offset % BarRange.PageSize == 0 ? [Field("length")] : length % BarRange.PageSize == 0 ? [Field("offset")] : [Field("offset"), Field("length")]),
+            _ => throw RpcErrors.CreateBadRequest(
+                $"Offset 0x{offset:x} plus length 0x{length:x} is more than 64 bits hold.", Reasons.RangeOverflow, Field("offset"), Field("length")),
         };
+
+        string Field(string name) => $"{RangesField}[{index}].{name}";
     }
 
     private static string DescribeEnclosing(ulong offset, ulong length)

@@ -6,74 +6,92 @@ namespace BarBroker.EndToEnd.Harness;
 /// <summary><c>buf curl</c>: a gRPC client that shares nothing with ours, and learns the methods by reflection.</summary>
 internal static class Buf
 {
-    /// <summary>Makes a call as root; its answer.</summary>
+    private const string Reflection = "grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+
+    // How buf marks what it says beside the answer.
+    private const string Remark = "buf: ";
+
+    /// <summary>Makes a call; its answer.</summary>
     /// <exception cref="InvalidOperationException">It failed.</exception>
-    internal static async Task<JsonNode> CallAsync(string socket, string method, string request)
-    {
-        (int status, string output, string error) = await RunAsync(Stage.Buf(), socket, method, request);
-        return status == 0
-            ? JsonNode.Parse(output)!
-            : throw new InvalidOperationException($"buf curl {method} {request} exited with status {status}: {error}{output}");
-    }
+    internal static async Task<JsonNode> CallAsync(string socket, string method, string request, int user = Users.Root)
+        => JsonNode.Parse(await SucceedAsync(user, socket, ["-d", request, UrlOf(method)]))!;
 
     /// <summary>Makes a call that the broker must refuse, under a user.</summary>
     internal static async Task<BufError> FailAsync(int user, string socket, string method, string request)
     {
-        (int status, string output, string error) = await RunAsync(Stage.Buf(), socket, method, request, user);
-        Assert.True(status != 0, $"buf curl {method} {request} should have failed, but answered {output}");
-        Assert.StartsWith("{", error, StringComparison.Ordinal);
-        return BufError.Parse(error);
+        (BufError error, _) = await FailAsync(user, socket, ["-d", request, UrlOf(method)]);
+        return error;
     }
+
+    /// <summary>Makes a call that the broker does not end, and gives it a deadline. Sent: the request's headers.</summary>
+    internal static Task<(BufError Error, string[] Sent)> ExpireAsync(string socket, string method, string request, TimeSpan timeout)
+        => FailAsync(Users.Root, socket, ["--verbose", "--timeout", $"{(long)timeout.TotalMilliseconds}ms", "-d", request, UrlOf(method)]);
+
+    /// <summary>Begins a call with a stream of answers.</summary>
+    internal static BufStream Open(int user, string socket, string method, string request)
+        => new(Start(user, socket, ["-d", request, UrlOf(method)]));
 
     /// <summary>The services that the socket offers.</summary>
-    internal static async Task<string[]> ListServicesAsync(string socket)
+    internal static Task<string[]> ListServicesAsync(string socket) => ListAsync(socket, "--list-services");
+
+    /// <summary>The methods that the socket offers, each with its service.</summary>
+    internal static Task<string[]> ListMethodsAsync(string socket) => ListAsync(socket, "--list-methods");
+
+    /// <summary>The files that describe a symbol, serialized: its own, then what that imports.</summary>
+    internal static async Task<byte[][]> DescribeAsync(string socket, string symbol)
     {
-        (int status, string output, string error) = await RunAsync(Stage.Buf(), socket, method: null, request: null);
-        return status == 0
-            ? output.Split('\n', StringSplitOptions.RemoveEmptyEntries)
-            : throw new InvalidOperationException($"buf curl --list-services exited with status {status}: {error}");
+        JsonNode answer = await CallAsync(socket, Reflection, $$"""{"fileContainingSymbol": "{{symbol}}"}""");
+        return [.. answer["fileDescriptorResponse"]!["fileDescriptorProto"]!.AsArray().Select(file => Convert.FromBase64String((string)file!))];
     }
 
-    private static async Task<(int Status, string Output, string Error)> RunAsync(
-        ProcessStartInfo command, string socket, string? method, string? request, int? user = null)
+    /// <summary>The error on a stream of errors, which may have remarks before it and after.</summary>
+    internal static BufError ReadError(string text)
     {
-        string[] call = method is null ? ["--list-services", "http://localhost"] : ["-d", request!, $"http://localhost/{method}"];
-        foreach (string argument in (string[])["curl", "--protocol", "grpc", "--http2-prior-knowledge", "--unix-socket", socket, .. call])
-        {
-            command.ArgumentList.Add(argument);
-        }
+        string json = string.Join('\n', text.Split('\n').Where(line => !line.StartsWith(Remark, StringComparison.Ordinal)));
+        Assert.StartsWith("{", json, StringComparison.Ordinal);
+        return BufError.Parse(json);
+    }
 
-        using Process process = Process.Start(user is { } other ? Stage.As(other, command) : command)!;
-        process.StandardInput.Close();
+    private static string UrlOf(string method) => $"http://localhost/{method}";
+
+    private static async Task<string[]> ListAsync(string socket, string what)
+        => (await SucceedAsync(Users.Root, socket, [what, UrlOf(string.Empty)])).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+
+    private static async Task<string> SucceedAsync(int user, string socket, string[] arguments)
+    {
+        (int status, string output, string error) = await RunAsync(user, socket, arguments);
+        return status == 0
+            ? output
+            : throw new InvalidOperationException($"buf curl {string.Join(' ', arguments)} exited with status {status}: {error}{output}");
+    }
+
+    private static async Task<(BufError Error, string[] Sent)> FailAsync(int user, string socket, string[] arguments)
+    {
+        (int status, string output, string error) = await RunAsync(user, socket, arguments);
+        Assert.True(status != 0, $"buf curl {string.Join(' ', arguments)} should have failed, but answered {output}");
+        return (ReadError(error), [.. error.Split('\n').Where(line => line.StartsWith(Remark + ">", StringComparison.Ordinal))]);
+    }
+
+    private static async Task<(int Status, string Output, string Error)> RunAsync(int user, string socket, string[] arguments)
+    {
+        using Process process = Start(user, socket, arguments);
         using CancellationTokenSource limit = new(Patience.Limit);
         Task<string> output = process.StandardOutput.ReadToEndAsync(limit.Token);
         Task<string> error = process.StandardError.ReadToEndAsync(limit.Token);
         await process.WaitForExitAsync(limit.Token);
         return (process.ExitCode, await output, await error);
     }
-}
 
-/// <summary>How a call failed, as buf prints it.</summary>
-internal sealed record BufError(string Code, string Message, string? Reason)
-{
-    internal static BufError Parse(string json)
+    private static Process Start(int user, string socket, string[] arguments)
     {
-        JsonNode error = JsonNode.Parse(json)!;
-        return new BufError((string)error["code"]!, (string)error["message"]!, ReasonOf(error["details"]?[0]));
-    }
-
-    // google.rpc.ErrorInfo begins with its field 1, the reason: a tag, a length below 128, the text.
-    private static string? ReasonOf(JsonNode? detail)
-    {
-        if (detail is null)
+        ProcessStartInfo command = Stage.Buf();
+        foreach (string argument in (string[])["curl", "--protocol", "grpc", "--http2-prior-knowledge", "--unix-socket", socket, .. arguments])
         {
-            return null;
+            command.ArgumentList.Add(argument);
         }
 
-        Assert.Equal("google.rpc.ErrorInfo", (string?)detail["type"]);
-        string value = (string)detail["value"]!;
-        byte[] message = Convert.FromBase64String(value.PadRight((value.Length + 3) / 4 * 4, '='));
-        Assert.Equal(0x0a, message[0]);
-        return System.Text.Encoding.ASCII.GetString(message, 2, message[1]);
+        Process process = Process.Start(user == Users.Root ? command : Stage.As(user, command))!;
+        process.StandardInput.Close();
+        return process;
     }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using BarBroker.Probe;
@@ -6,8 +7,11 @@ using BarBroker.Probe;
 namespace BarBroker.EndToEnd.Harness;
 
 /// <summary>A client process under a user of its own. Answers one request at a time.</summary>
-internal sealed class ProbeProcess : IAsyncDisposable
+internal sealed partial class ProbeProcess : IAsyncDisposable
 {
+    private const int Continue = 18;
+    private const int Stop = 19;
+
     private static int LastNumber;
 
     private readonly Process _process;
@@ -73,6 +77,12 @@ internal sealed class ProbeProcess : IAsyncDisposable
         await _process.WaitForExitAsync();
     }
 
+    /// <summary>SIGSTOP. Returns when every thread of it stands still; it can't be asked anything before <see cref="ContinueAsync"/>.</summary>
+    internal Task StopAsync() => SignalAsync(Stop, untilStopped: true);
+
+    /// <summary>SIGCONT. Returns when it runs.</summary>
+    internal Task ContinueAsync() => SignalAsync(Continue, untilStopped: false);
+
     public async ValueTask DisposeAsync()
     {
         if (!_process.HasExited)
@@ -83,6 +93,36 @@ internal sealed class ProbeProcess : IAsyncDisposable
         _process.Dispose();
         _log.Dispose();
     }
+
+    private async Task SignalAsync(int signal, bool untilStopped)
+    {
+        if (SendSignal(ProcessId, signal) != 0)
+        {
+            throw new InvalidOperationException($"kill: errno {Marshal.GetLastPInvokeError()}");
+        }
+
+        await Patience.UntilAsync(
+            () => Directory.GetDirectories($"/proc/{ProcessId}/task").All(thread => (IsStopped(thread) ?? untilStopped) == untilStopped),
+            () => $"Process {ProcessId} does not heed signal {signal}.");
+    }
+
+    /// <summary>Null when the thread has ended.</summary>
+    private static bool? IsStopped(string thread)
+    {
+        try
+        {
+            // proc(5): the state is the word after the name, which ends with the last parenthesis.
+            string stat = File.ReadAllText(Path.Combine(thread, "stat"));
+            return stat[stat.LastIndexOf(')') + 2] == 'T';
+        }
+        catch (IOException)
+        {
+            return null;
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
+    private static partial int SendSignal(int process, int signal);
 }
 
 /// <summary>An operation threw, in a probe.</summary>

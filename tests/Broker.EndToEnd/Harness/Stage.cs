@@ -3,8 +3,8 @@ using System.Diagnostics;
 namespace BarBroker.EndToEnd.Harness;
 
 /// <summary>
-/// Where the published programs lie: <c>broker/</c>, <c>probe/</c> and <c>buf</c>, beside the tests' own directory unless
-/// BAR_BROKER_STAGE says otherwise. Everything there must be readable by everybody.
+/// Where the published programs lie: <c>broker/</c>, <c>probe/</c>, <c>bar-lease/</c>, <c>leased</c> and <c>buf</c>, beside the tests' own
+/// directory unless BAR_BROKER_STAGE says otherwise. Everything there must be readable by everybody.
 /// </summary>
 internal static class Stage
 {
@@ -48,6 +48,22 @@ internal static class Stage
     }
 
     internal static ProcessStartInfo Probe() => DotNet("probe/bar-probe.dll");
+
+    internal static ProcessStartInfo BarLease() => DotNet("bar-lease/bar-lease.dll");
+
+    internal static ProcessStartInfo Shell() => Command("/bin/sh");
+
+    /// <summary>The example program that bar-lease is made for.</summary>
+    internal static string Leased => Path.Combine(Directory, "leased");
+
+    /// <summary>An example client.</summary>
+    internal static ProcessStartInfo Example(string name) => Command(Path.Combine(Examples, name));
+
+    /// <summary>Where the dynamic linker finds libbarbroker.</summary>
+    internal static string ExampleLibraries => Path.Combine(Examples, "lib");
+
+    private static string Examples => Environment.GetEnvironmentVariable("BAR_BROKER_EXAMPLES")
+        ?? throw new InvalidOperationException("BAR_BROKER_EXAMPLES is not set: where the example clients lie, built (tests/run.sh e2e does that).");
 
     internal static ProcessStartInfo Buf() => Command(Path.Combine(Directory, "buf"));
 

@@ -68,7 +68,7 @@ internal sealed class FakeConnection : IBrokerConnection
             Exclusive = true,
             MemoryType = V1.MemoryType.Cached,
         };
-        return OnAcquire(new AcquireResponse { Lease = lease, Descriptor_ = new InBandDescriptor { FdSerial = id, Inode = Files.InodeOf(memory) } });
+        return OnAcquire(new AcquireResponse { Lease = lease, InBand = new InBandDescriptor { FdSerial = id, Inode = Files.InodeOf(memory) } });
     }
 
     public ValueTask<OwnedDescriptor> ClaimAsync(InBandDescriptor descriptor) =>

@@ -11,7 +11,7 @@ public sealed partial class NativeLibraryTests
 {
     private const int BusError = 128 + 7;
 
-    private static readonly string Library = Path.Combine(AppContext.BaseDirectory, "libbarbroker_mmio.so");
+    private static readonly string Library = Path.Combine(AppContext.BaseDirectory, "libbarbroker.so");
 
     [Theory]
     [InlineData("own-fault", 0)]

@@ -86,20 +86,29 @@ public sealed class BuiltInServiceTests
     [Theory]
     [InlineData("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")]
     [InlineData("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")]
-    public async Task Both_names_of_reflection_list_the_services(string path)
+    public async Task Both_names_of_reflection_answer_requests_as_they_come(string path)
     {
         await using TestHost host = await TestHost.StartAsync();
         await using UnixGrpcChannel channel = await host.ConnectAsync();
+        using DuplexCall<ServerReflectionRequest, ServerReflectionResponse> call =
+            channel.Duplex<ServerReflectionRequest, ServerReflectionResponse>(path, new CallOptions(CancellationToken: TestToken));
 
-        // One request and a half-close are all that a list takes, so the call fits a client without request streams.
-        await foreach (ServerReflectionResponse response in channel.ServerStreamingAsync<ServerReflectionRequest, ServerReflectionResponse>(
-            path, new ServerReflectionRequest { ListServices = "*" }, new CallOptions(CancellationToken: TestToken)))
+        ServerReflectionResponse services = await AskAsync(new ServerReflectionRequest { Host = "here", ListServices = "*" });
+        Assert.Contains(TestService.Name, services.ListServicesResponse.Service.Select(static service => service.Name));
+        ServerReflectionResponse file = await AskAsync(new ServerReflectionRequest { Host = "there", FileContainingSymbol = TestService.Name });
+        Assert.Equal("barbroker/test/test.proto", FileDescriptorProto.Parser.ParseFrom(file.FileDescriptorResponse.FileDescriptorProto[0]).Name);
+        Assert.Equal(file.FileDescriptorResponse, (await AskAsync(new ServerReflectionRequest { FileByFilename = "barbroker/test/test.proto" })).FileDescriptorResponse);
+        ServerReflectionResponse miss = await AskAsync(new ServerReflectionRequest { FileContainingSymbol = "no.Symbol" });
+        Assert.Equal((int)StatusCode.NotFound, miss.ErrorResponse.ErrorCode);
+
+        async Task<ServerReflectionResponse> AskAsync(ServerReflectionRequest request)
         {
-            Assert.Contains(TestService.Name, response.ListServicesResponse.Service.Select(static service => service.Name));
-            return;
+            Assert.True(await call.WriteAsync(request));
+            ServerReflectionResponse response = (await call.ReadAsync())!;
+            Assert.Equal(request.Host, response.ValidHost);
+            Assert.Equal(request, response.OriginalRequest);
+            return response;
         }
-
-        Assert.Fail("No answer came.");
     }
 
     private static DescriptorIndex Index()

@@ -106,11 +106,11 @@ public sealed class MalformedCallTests
     public async Task A_longest_timeout_is_taken() => await ExpectAsync(StatusCode.OK, Empty, ("grpc-timeout", "99999999H"));
 
     [Theory]
-    [InlineData("/barbroker.test.Test/unary", "no method 'unary'")]
-    [InlineData("/barbroker.test.test/Unary", "no service 'barbroker.test.test'")]
-    [InlineData("/barbroker.test.Test/", "no method ''")]
+    [InlineData("/barbroker.test.Test/unary", "no method \"unary\"")]
+    [InlineData("/barbroker.test.test/Unary", "no service \"barbroker.test.test\"")]
+    [InlineData("/barbroker.test.Test/", "no method \"\"")]
     [InlineData("/", "no service")]
-    [InlineData("/a/b/c", "no service 'a/b'")]
+    [InlineData("/a/b/c", "no service \"a/b\"")]
     public async Task An_unknown_path_is_UNIMPLEMENTED_in_a_single_header_block(string path, string expected)
     {
         await using TestHost host = await TestHost.StartAsync();
@@ -121,6 +121,29 @@ public sealed class MalformedCallTests
         Assert.Equal(StatusCode.Unimplemented, response.Status);
         Assert.True(response.TrailersOnly);
         Assert.Contains(expected, response.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_a_peer_names_is_told_back_in_short()
+    {
+        await using TestHost host = await TestHost.StartAsync();
+        using RawClient client = new(host.SocketPath);
+
+        // Percent-encoding makes nine bytes of each of these, and clients take headers of some 8 KiB.
+        string text = new('€', 700);
+        byte[] service = [0x0a, 0xb4, 0x10, .. System.Text.Encoding.UTF8.GetBytes(text)];
+        RawResponse[] responses =
+        [
+            await client.PostAsync("/" + Uri.EscapeDataString(text), Empty),
+            await client.PostAsync($"/{TestService.Name}/{Uri.EscapeDataString(text)}", Empty),
+            await client.PostAsync(TestService.UnaryPath, Empty, ("grpc-encoding", new string('%', 5000))),
+            await client.PostAsync("/grpc.health.v1.Health/Check", RawClient.Frame(0, (uint)service.Length, service)),
+        ];
+
+        Assert.Equal(
+            [StatusCode.Unimplemented, StatusCode.Unimplemented, StatusCode.Unimplemented, StatusCode.NotFound],
+            responses.Select(static response => response.Status));
+        Assert.All(responses, static response => Assert.InRange(response.Headers[GrpcProtocol.MessageHeader].Length, 80, 1024));
     }
 
     [Theory]

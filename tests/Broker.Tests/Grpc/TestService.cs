@@ -14,7 +14,10 @@ internal sealed class TestService : IGrpcService
     internal const string Name = "barbroker.test.Test";
     internal const string UnaryPath = "/barbroker.test.Test/Unary";
     internal const string DescriptorPath = "/barbroker.test.Test/TakeDescriptor";
+    internal const string ClientStreamPath = "/barbroker.test.Test/ClientStream";
     internal const string ServerStreamPath = "/barbroker.test.Test/ServerStream";
+    internal const string TimedStreamPath = "/barbroker.test.Test/TimedStream";
+    internal const string DuplexPath = "/barbroker.test.Test/Duplex";
 
     internal UnaryServerMethod<ErrorResponse, ErrorResponse> OnUnary { get; set; } = static (request, _) => Task.FromResult(request);
 
@@ -54,6 +57,8 @@ internal sealed class TestService : IGrpcService
         }
     };
 
+    internal ServerStreamingServerMethod<ErrorResponse, TimedMessage> OnTimedStream { get; set; } = static (_, _, _) => Task.CompletedTask;
+
     public ServiceDescriptor Descriptor { get; } = CreateDescriptor();
 
     public void Bind(IServiceBinder binder)
@@ -62,6 +67,7 @@ internal sealed class TestService : IGrpcService
         binder.Unary<ErrorResponse, ErrorResponse>("TakeDescriptor", (request, context) => OnTakeDescriptor(request, context));
         binder.ClientStreaming<ErrorResponse, ErrorResponse>("ClientStream", (requests, context) => OnClientStream(requests, context));
         binder.ServerStreaming<ErrorResponse, ErrorResponse>("ServerStream", (request, responses, context) => OnServerStream(request, responses, context));
+        binder.ServerStreaming<ErrorResponse, TimedMessage>("TimedStream", (request, responses, context) => OnTimedStream(request, responses, context));
         binder.DuplexStreaming<ErrorResponse, ErrorResponse>("Duplex", (requests, responses, context) => OnDuplex(requests, responses, context));
     }
 
@@ -86,6 +92,7 @@ internal sealed class TestService : IGrpcService
                         Method("TakeDescriptor", client: false, server: false),
                         Method("ClientStream", client: true, server: false),
                         Method("ServerStream", client: false, server: true),
+                        Method("TimedStream", client: false, server: true),
                         Method("Duplex", client: true, server: true),
                     },
                 },

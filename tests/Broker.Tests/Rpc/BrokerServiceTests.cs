@@ -27,8 +27,8 @@ public sealed class BrokerServiceTests : ServiceTest
             MemoryType = MemoryType.Uncached,
         };
         Assert.Equal(expected, response.Lease);
-        Assert.Equal(0UL, response.Descriptor_.FdSerial);
-        Assert.NotEqual(0UL, response.Descriptor_.Inode);
+        Assert.Equal(0UL, response.InBand.FdSerial);
+        Assert.NotEqual(0UL, response.InBand.Inode);
     }
 
     [Fact]
@@ -104,7 +104,7 @@ public sealed class BrokerServiceTests : ServiceTest
         { "no length", StatusCode.InvalidArgument, "RANGE_EMPTY", "0x1000" },
         { "an odd offset", StatusCode.InvalidArgument, "RANGE_UNALIGNED", "around it are offset 0x80000, length 0x2000" },
         { "a wrap-around", StatusCode.InvalidArgument, "RANGE_OVERFLOW", "more than 64 bits" },
-        { "no delivery", StatusCode.FailedPrecondition, "DELIVERY_MISSING", "Use the BarBroker.Client SDK" },
+        { "no delivery", StatusCode.FailedPrecondition, "DELIVERY_MISSING", "set delivery to DELIVERY_TICKET" },
         { "a ticket", StatusCode.Unimplemented, "DELIVERY_UNSUPPORTED", "DELIVERY_TICKET" },
         { "a delivery of the future", StatusCode.Unimplemented, "DELIVERY_UNSUPPORTED", "can't deliver with 9" },
         { "an unknown device", StatusCode.NotFound, "DEVICE_UNKNOWN", "no device \"nowhere\"" },

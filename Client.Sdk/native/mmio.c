@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #define _GNU_SOURCE
-#include "barbroker_mmio.h"
+#include "barbroker.h"
 
 #include <errno.h>
 #include <pthread.h>
