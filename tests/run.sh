@@ -29,7 +29,7 @@
 set -euo pipefail
 # A shell without job control starts what it puts into the background deaf to SIGINT and SIGQUIT, with all that this starts in turn.
 ignored=$(awk '/^SigIgn:/ { print $2 }' /proc/$$/status)
-if ((16#$ignored & 2#110)); then
+if ((16#$ignored & 2#10)); then
     exec env --default-signal=INT,QUIT "$0" "$@"
 fi
 root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
