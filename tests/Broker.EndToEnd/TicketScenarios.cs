@@ -12,6 +12,7 @@ public sealed class TicketScenarios(Machine machine)
     {
         await using ProbeProcess acquirer = ProbeProcess.Start(Users.Alice);
         await using ProbeProcess redeemer = ProbeProcess.Start(Users.Alice);
+        await AwaitStartAsync(redeemer);
         WaitingLease waiting = await WaitingLease.AcquireAsync(acquirer, Socket, "left");
         Assert.Equal((Users.Alice, acquirer.ProcessId), await HolderOfAsync(waiting.Id));
 
@@ -37,6 +38,7 @@ public sealed class TicketScenarios(Machine machine)
     {
         await using ProbeProcess alice = ProbeProcess.Start(Users.Alice);
         await using ProbeProcess bob = ProbeProcess.Start(Users.Bob);
+        await AwaitStartAsync(bob);
         WaitingLease waiting = await WaitingLease.AcquireAsync(alice, Socket, "left");
 
         RedeemedLease stolen = await RedeemedLease.RedeemAsync(bob, Socket, waiting.Secret);
@@ -74,12 +76,12 @@ public sealed class TicketScenarios(Machine machine)
         await using ProbeProcess alice = ProbeProcess.Start(Users.Alice);
         await using ProbeProcess bob = ProbeProcess.Start(Users.Bob);
         WaitingLease left = await WaitingLease.AcquireAsync(alice, Socket, "left");
-        WaitingLease right = await WaitingLease.AcquireAsync(bob, Socket, "right");
         RedeemedLease lease = await RedeemedLease.RedeemAsync(alice, Socket, left.Secret);
         Assert.Equal("0", lease.Answer);
 
         await machine.AdministrateAsync("barbroker.v1.Admin/Revoke", $$"""{"pid": {{alice.ProcessId}}}""");
         await lease.EndAsync();
+        WaitingLease right = await WaitingLease.AcquireAsync(bob, Socket, "right");
         await machine.AdministrateAsync("barbroker.v1.Admin/Revoke", $$"""{"leaseId": "{{right.Id}}"}""");
 
         Assert.Equal("4", (await RedeemedLease.RedeemAsync(bob, Socket, right.Secret)).Answer);
@@ -117,6 +119,9 @@ public sealed class TicketScenarios(Machine machine)
     private int CountOfTickets() => machine.Broker.OpenFiles().Count(file =>
         file.StartsWith("socket:", StringComparison.Ordinal) || file.StartsWith("/memfd:", StringComparison.Ordinal)
         || file.StartsWith("/dmabuf:", StringComparison.Ordinal) || file.Contains("[pidfd]", StringComparison.Ordinal));
+
+    /// <summary>Under emulation a process can take longer to start than a ticket is valid.</summary>
+    private Task<JsonNode> AwaitStartAsync(ProbeProcess probe) => probe.CallAsync(Socket, "barbroker.v1.Broker/ListDevices", "{}");
 
     private async Task RedeemAndCloseAsync(ProbeProcess probe)
     {
