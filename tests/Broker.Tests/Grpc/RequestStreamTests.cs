@@ -212,50 +212,32 @@ public sealed class RequestStreamTests
     public async Task Giving_up_fails_the_read_and_cancels_the_handler()
     {
         await using TestHost host = await TestHost.StartAsync();
-        TaskCompletionSource started = new();
-        TaskCompletionSource cancelled = new();
-        host.Service.OnDuplex = async (_, _, context) =>
-        {
-            await using (context.CancellationToken.Register(cancelled.SetResult))
-            {
-                started.SetResult();
-                await Task.Delay(Timeout.Infinite, context.CancellationToken);
-            }
-        };
+        (Task started, Task cancelled) = HandleUntilCancelled(host);
         await using UnixGrpcChannel channel = await host.ConnectAsync();
         using DuplexCall<ErrorResponse, ErrorResponse> call = Duplex(channel);
         Task<ErrorResponse?> read = call.ReadAsync();
-        await started.Task.WaitAsync(TestToken);
+        await started.WaitAsync(TestToken);
 
         call.Cancel();
 
         Assert.Equal(StatusCode.Cancelled, (await Assert.ThrowsAsync<RpcException>(() => read)).StatusCode);
         Assert.False(await call.WriteAsync(new ErrorResponse()));
-        await cancelled.Task.WaitAsync(TestToken);
+        await cancelled.WaitAsync(TestToken);
     }
 
     [Fact]
     public async Task Disposing_a_call_that_nobody_read_cancels_it()
     {
         await using TestHost host = await TestHost.StartAsync();
-        TaskCompletionSource started = new();
-        TaskCompletionSource cancelled = new();
-        host.Service.OnDuplex = async (_, _, context) =>
-        {
-            await using (context.CancellationToken.Register(cancelled.SetResult))
-            {
-                started.SetResult();
-                await Task.Delay(Timeout.Infinite, context.CancellationToken);
-            }
-        };
+        (Task started, Task cancelled) = HandleUntilCancelled(host);
         await using UnixGrpcChannel channel = await host.ConnectAsync();
 
         using (Duplex(channel))
         {
-            await started.Task.WaitAsync(TestToken);
+            await started.WaitAsync(TestToken);
         }
 
-        await cancelled.Task.WaitAsync(TestToken);
+        await cancelled.WaitAsync(TestToken);
     }
 
     [Fact]
@@ -347,6 +329,23 @@ public sealed class RequestStreamTests
                 await Task.Yield();
             }
         }
+    }
+
+    /// <summary>Has the duplex call wait for its cancellation.</summary>
+    /// <returns>When it has begun, and when it was cancelled.</returns>
+    private static (Task Started, Task Cancelled) HandleUntilCancelled(TestHost host)
+    {
+        TaskCompletionSource started = new();
+        TaskCompletionSource cancelled = new();
+        host.Service.OnDuplex = async (_, _, context) =>
+        {
+            await using (context.CancellationToken.Register(cancelled.SetResult))
+            {
+                started.SetResult();
+                await Task.Delay(Timeout.Infinite, context.CancellationToken);
+            }
+        };
+        return (started.Task, cancelled.Task);
     }
 
     /// <summary>What can happen on the connection has happened when so many calls have gone both ways.</summary>
