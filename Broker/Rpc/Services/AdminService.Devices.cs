@@ -29,10 +29,10 @@ internal sealed partial class AdminService
     {
         if (DeviceMessages.FromMessage(request.Mode) is not { } reason)
         {
-            throw RpcErrors.Create(
-                StatusCode.InvalidArgument,
+            throw RpcErrors.CreateBadRequest(
                 "The request does not say how to suspend the device. Set mode to SUSPEND_MODE_MEMORY_OFF or SUSPEND_MODE_LOW_POWER.",
-                Reasons.ModeMissing);
+                Reasons.ModeMissing,
+                "mode");
         }
 
         await ControlAsync($"Suspend ({reason})", request.Device, context, async device =>

@@ -64,10 +64,10 @@ internal sealed partial class AdminService(ServedDevices devices, LeaseTable lea
             case RevokeRequest.TargetOneofCase.All when request.All:
                 return _ => true;
             default:
-                throw RpcErrors.Create(
-                    StatusCode.InvalidArgument,
+                throw RpcErrors.CreateBadRequest(
                     "The request names no lease to revoke. Set lease_id, uid, pid, window or device, or set all to true.",
-                    Reasons.TargetMissing);
+                    Reasons.TargetMissing,
+                    request.TargetCase == RevokeRequest.TargetOneofCase.All ? "all" : "target");
         }
     }
 

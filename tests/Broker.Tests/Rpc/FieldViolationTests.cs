@@ -35,13 +35,18 @@ public sealed class FieldViolationTests : ServiceTest
         request.Device = "dev0";
         request.Delivery = Delivery.InBand;
 
-        RpcException failure = await Assert.ThrowsAsync<RpcException>(() => AcquireAsync(request));
-
-        Assert.Equal(StatusCode.InvalidArgument, failure.StatusCode);
-        Assert.NotNull(failure.GetReason());
-        Assert.Equal(fields, failure.GetFieldViolations().Select(static violation => violation.Field));
-        Assert.All(failure.GetFieldViolations(), violation => Assert.Equal(failure.Status.Detail, violation.Description));
+        await NamesAsync(fields, () => AcquireAsync(request));
     }
+
+    [Theory]
+    [InlineData("{}", "target")]
+    [InlineData("""{ "all": false }""", "all")]
+    public Task A_revoke_of_nothing_names_the_field_to_set(string request, string field)
+        => NamesAsync([field], () => RevokeAsync(RevokeRequest.Parser.ParseJson(request)));
+
+    [Fact]
+    public Task A_suspend_without_a_mode_names_it()
+        => NamesAsync(["mode"], () => Admin.CallAsync<SuspendDeviceRequest, SuspendDeviceResponse>("SuspendDevice", new SuspendDeviceRequest { Device = "dev0" }, Root));
 
     [Fact]
     public async Task Another_error_has_no_field_to_correct()
@@ -57,5 +62,15 @@ public sealed class FieldViolationTests : ServiceTest
     {
         Assert.Empty(new RpcException(new Status(StatusCode.InvalidArgument, "x")).GetFieldViolations());
         Assert.Empty(new RpcException(new Status(StatusCode.InvalidArgument, "x"), new Metadata { { ErrorDetails.Key, [0xff] } }).GetFieldViolations());
+    }
+
+    private static async Task NamesAsync(string[] fields, Func<Task> call)
+    {
+        RpcException failure = await Assert.ThrowsAsync<RpcException>(call);
+
+        Assert.Equal(StatusCode.InvalidArgument, failure.StatusCode);
+        Assert.NotNull(failure.GetReason());
+        Assert.Equal(fields, failure.GetFieldViolations().Select(static violation => violation.Field));
+        Assert.All(failure.GetFieldViolations(), violation => Assert.Equal(failure.Status.Detail, violation.Description));
     }
 }
