@@ -45,6 +45,7 @@ public sealed class BarLeaseScenarios(Machine machine)
     }
 
     [Theory]
+    [Trait(Only.Machine, Only.Host)]
     [InlineData("exit 7", 7)]
     [InlineData("kill -KILL $$", 137)]
     [InlineData("kill -TERM $$", 143)]
@@ -55,6 +56,7 @@ public sealed class BarLeaseScenarios(Machine machine)
     }
 
     [Theory]
+    [Trait(Only.Machine, Only.Host)]
     [InlineData("INT", 2)]
     [InlineData("TERM", 15)]
     [InlineData("HUP", 1)]
@@ -71,6 +73,7 @@ public sealed class BarLeaseScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Host)]
     public async Task The_end_of_a_lease_is_said_and_the_program_told_if_so_wished()
     {
         await using ExampleProcess lease = Run("left", ["--on-end", "TERM"], Shell, "-c", Waiting("TERM"));
@@ -95,6 +98,7 @@ public sealed class BarLeaseScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Host)]
     public async Task Arguments_that_are_no_text_arrive_as_they_are()
     {
         // Octal 377 is no UTF-8. The shell makes it, since we can't.
@@ -106,6 +110,7 @@ public sealed class BarLeaseScenarios(Machine machine)
     }
 
     [Theory]
+    [Trait(Only.Machine, Only.Host)]
     [InlineData("there-is-no-such-program", 127, "There is no 'there-is-no-such-program' in PATH.")]
     [InlineData("/there/is/no/such", 127, "'/there/is/no/such' is not there")]
     [InlineData("/etc/passwd", 126, "'/etc/passwd' can't be run: Permission denied.")]
@@ -117,6 +122,7 @@ public sealed class BarLeaseScenarios(Machine machine)
     }
 
     [Theory]
+    [Trait(Only.Machine, Only.Host)]
     [InlineData("right", "", "ot granted")]
     [InlineData("left", "--socket /nowhere", "/nowhere")]
     [InlineData("left", "--name one --name two", "There are 1 --window and 2 --name")]

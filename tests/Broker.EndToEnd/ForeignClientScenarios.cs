@@ -21,6 +21,7 @@ public sealed class ForeignClientScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Host)]
     public async Task A_call_without_an_access_is_told_which_there_are()
     {
         BufError error = await Buf.FailAsync(
@@ -30,6 +31,7 @@ public sealed class ForeignClientScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Host)]
     public async Task The_sockets_offer_what_they_are_for()
     {
         string[] client = await Buf.ListServicesAsync(machine.Broker.ClientSocket);
@@ -41,6 +43,7 @@ public sealed class ForeignClientScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Host)]
     public async Task The_sockets_describe_what_they_offer()
     {
         string[] methods = await Buf.ListMethodsAsync(machine.Broker.ClientSocket);
@@ -99,6 +102,7 @@ public sealed class ForeignClientScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Host)]
     public async Task A_deadline_ends_a_call_and_is_known_to_the_broker()
     {
         // The deadline is for all that buf does, and has to be beyond what comes before the call: starting, connecting, reflection.

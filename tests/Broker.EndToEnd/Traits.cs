@@ -13,6 +13,9 @@ internal static class Only
     /// <summary>Behaviour that the simulated device doesn't have, or a device that is not simulated.</summary>
     internal const string Real = "real";
 
-    /// <summary>What takes the distribution's packages, which the virtual machine doesn't have.</summary>
+    /// <summary>
+    /// What takes the distribution's packages, which the virtual machine doesn't have, or is the same whatever a lease is of: there it would
+    /// take a second or more each, and show nothing new.
+    /// </summary>
     internal const string Host = "host";
 }
