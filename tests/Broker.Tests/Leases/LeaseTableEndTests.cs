@@ -264,4 +264,34 @@ public sealed class LeaseTableEndTests : LeaseTableTest
         Assert.True(watchersLeft.IsCompletedSuccessfully);
         Assert.Empty(List());
     }
+
+    /// <summary>A connection that was handed on lives, and calls, after the process that made it.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_connection_whose_process_has_ended_keeps_nothing_of_its_calls(bool watches)
+    {
+        FakeConnection connection = new();
+        connection.Exit();
+
+        WeakReference feed = await CallAsync(connection, watches);
+
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        GC.Collect();
+        Assert.False(feed.IsAlive);
+        GC.KeepAlive(connection);
+    }
+
+    [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
+    private async Task<WeakReference> CallAsync(FakeConnection connection, bool watches)
+    {
+        if (!watches)
+        {
+            Assert.Equal(LeaseRefusal.ConnectionEnded, await RefusalAsync(connection));
+        }
+
+        using LeaseFeed feed = Table.Watch(connection);
+        return new WeakReference(feed);
+    }
 }
