@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Collections.Immutable;
 using BarBroker.Grpc.Health.V1;
 using BarBroker.Rpc.BuiltIn;
@@ -38,7 +39,8 @@ public sealed class GrpcServer : IAsyncDisposable
 
         ILogger logger = loggerFactory.CreateLogger<GrpcServer>();
         _log = new RpcLog(logger);
-        _endpoints = [.. options.Endpoints.Select(Serve)];
+        string[] served = [.. options.Endpoints.SelectMany(static endpoint => NamesOf(endpoint))];
+        _endpoints = [.. options.Endpoints.Select(endpoint => Serve(endpoint, served.Except(NamesOf(endpoint)).ToFrozenSet(StringComparer.Ordinal)))];
         _application = new GrpcApplication(options, _log, logger.IsEnabled(LogLevel.Debug), timeProvider, _stopping.Token);
         DescriptorBudget budget = new(options.MaxDescriptorsUnderWay ?? GrpcLimits.DescriptorsUnderWay(DescriptorTable.GetLimit()));
         ConnectionNumbers numbers = new();
@@ -87,12 +89,14 @@ public sealed class GrpcServer : IAsyncDisposable
         _stopping.Dispose();
     }
 
-    private ServedEndPoint Serve(GrpcEndpoint endpoint)
+    private static IEnumerable<string> NamesOf(GrpcEndpoint endpoint) => endpoint.Services.Select(static service => service.Descriptor.FullName);
+
+    private ServedEndPoint Serve(GrpcEndpoint endpoint, FrozenSet<string> elsewhere)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(endpoint.MaxConnections, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(endpoint.MaxConnectionsPerUser, 1);
         DescriptorIndex index = new();
-        List<IGrpcService> services = [.. endpoint.Services, new HealthService(Health), new ReflectionService(index), new AlphaReflectionService(index)];
+        List<IGrpcService> services = [.. endpoint.Services, new HealthService(Health, elsewhere), new ReflectionService(index), new AlphaReflectionService(index)];
         foreach (IGrpcService service in services)
         {
             index.Add(service.Descriptor);

@@ -9,7 +9,7 @@ public sealed class HealthStatus
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<string, ServingStatus> _statuses = new(StringComparer.Ordinal);
-    private readonly List<Watcher> _watchers = [];
+    private readonly Dictionary<string, HashSet<Watcher>> _watchers = new(StringComparer.Ordinal);
 
     /// <summary>Sets one service's status, and tells its watchers.</summary>
     /// <param name="service">Full name such as <c>barbroker.v1.Broker</c>; empty for the server as a whole.</param>
@@ -20,12 +20,9 @@ public sealed class HealthStatus
         lock (_gate)
         {
             _statuses[service] = status;
-            foreach (Watcher watcher in _watchers)
+            foreach (Watcher watcher in _watchers.GetValueOrDefault(service) ?? [])
             {
-                if (watcher.Service == service)
-                {
-                    watcher.Changes.Writer.TryWrite(status);
-                }
+                watcher.Changes.Writer.TryWrite(status);
             }
         }
     }
@@ -43,10 +40,15 @@ public sealed class HealthStatus
     internal async IAsyncEnumerable<ServingStatus> WatchAsync(
         string service, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        Watcher watcher = new(service);
+        Watcher watcher = new();
         lock (_gate)
         {
-            _watchers.Add(watcher);
+            if (!_watchers.TryGetValue(service, out HashSet<Watcher>? watchers))
+            {
+                _watchers[service] = watchers = [];
+            }
+
+            watchers.Add(watcher);
             watcher.Changes.Writer.TryWrite(_statuses.TryGetValue(service, out ServingStatus status) ? status : ServingStatus.ServiceUnknown);
         }
 
@@ -61,12 +63,18 @@ public sealed class HealthStatus
         {
             lock (_gate)
             {
-                _watchers.Remove(watcher);
+                HashSet<Watcher> watchers = _watchers[service];
+                watchers.Remove(watcher);
+                if (watchers.Count == 0)
+                {
+                    _watchers.Remove(service);
+                }
             }
         }
     }
 
-    private sealed record Watcher(string Service)
+    /// <summary>Compared by reference: peers make as many as they have calls, and end them in any order.</summary>
+    private sealed class Watcher
     {
         internal Channel<ServingStatus> Changes { get; } =
             Channel.CreateBounded<ServingStatus>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest });

@@ -2,6 +2,7 @@ using BarBroker.Client.Grpc;
 using BarBroker.Grpc;
 using BarBroker.Grpc.Health.V1;
 using BarBroker.Grpc.Reflection.V1;
+using BarBroker.Rpc;
 using BarBroker.Rpc.BuiltIn;
 using Google.Protobuf.Reflection;
 using Xunit;
@@ -33,8 +34,7 @@ public sealed class BuiltInServiceTests
     {
         await using TestHost host = await TestHost.StartAsync();
         await using UnixGrpcChannel channel = await host.ConnectAsync();
-        await using IAsyncEnumerator<HealthCheckResponse> watch = channel.ServerStreamingAsync<HealthCheckRequest, HealthCheckResponse>(
-            "/grpc.health.v1.Health/Watch", new HealthCheckRequest { Service = "later" }, new CallOptions(CancellationToken: TestToken)).GetAsyncEnumerator(TestToken);
+        await using IAsyncEnumerator<HealthCheckResponse> watch = Watch(channel, "later");
 
         Assert.True(await watch.MoveNextAsync());
         Assert.Equal(ServingStatus.ServiceUnknown, watch.Current.Status);
@@ -42,6 +42,75 @@ public sealed class BuiltInServiceTests
         Assert.True(await watch.MoveNextAsync());
         Assert.Equal(ServingStatus.Serving, watch.Current.Status);
     }
+
+    [Fact]
+    public async Task Any_number_of_watchers_end_in_any_order()
+    {
+        HealthStatus health = new();
+        List<(IAsyncEnumerator<ServingStatus> Watch, CancellationTokenSource End)> watches = [];
+        for (int i = 0; i < 20_000; i++)
+        {
+            CancellationTokenSource end = new();
+            IAsyncEnumerator<ServingStatus> watch = health.WatchAsync(new string('x', 200) + (i & 1), end.Token).GetAsyncEnumerator(TestToken);
+            Assert.True(await watch.MoveNextAsync());
+            watches.Add((watch, end));
+        }
+
+        // With a search for each, this would be 200 million comparisons of long names.
+        foreach ((IAsyncEnumerator<ServingStatus> watch, CancellationTokenSource end) in watches)
+        {
+            ValueTask<bool> next = watch.MoveNextAsync();
+            end.Cancel();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(next.AsTask);
+            await watch.DisposeAsync();
+            end.Dispose();
+        }
+
+        await using IAsyncEnumerator<ServingStatus> late = health.WatchAsync(new string('x', 200) + "0", TestToken).GetAsyncEnumerator(TestToken);
+        Assert.True(await late.MoveNextAsync());
+        health.Set(new string('x', 200) + "0", ServingStatus.Serving);
+        Assert.True(await late.MoveNextAsync());
+        Assert.Equal(ServingStatus.Serving, late.Current);
+    }
+
+    [Theory]
+    [InlineData(HealthService.LongestName, null)]
+    [InlineData(HealthService.LongestName + 1, StatusCode.InvalidArgument)]
+    public async Task A_name_that_is_watched_has_a_longest_length(int length, StatusCode? refusal)
+    {
+        await using TestHost host = await TestHost.StartAsync();
+        await using UnixGrpcChannel channel = await host.ConnectAsync();
+        await using IAsyncEnumerator<HealthCheckResponse> watch = Watch(channel, new string('x', length));
+
+        RpcException? failure = await Record.ExceptionAsync(async () => Assert.True(await watch.MoveNextAsync())) as RpcException;
+
+        Assert.Equal(refusal, failure?.StatusCode);
+    }
+
+    [Fact]
+    public async Task An_endpoint_tells_of_its_own_services_only()
+    {
+        DirectoryInfo directory = Directory.CreateTempSubdirectory("bar-broker-wire-");
+        string[] paths = [Path.Combine(directory.FullName, "one.sock"), Path.Combine(directory.FullName, "two.sock")];
+        GrpcEndpoint[] endpoints = [new() { SocketPath = paths[0], Services = [new TestService()] }, new() { SocketPath = paths[1], Services = [] }];
+        await using GrpcServer server = new(new GrpcServerOptions { Endpoints = [.. endpoints] }, new TestLog(), TimeProvider.System);
+        await server.StartAsync(TestToken);
+        server.Health.Set("device/board", ServingStatus.NotServing);
+        await using UnixGrpcChannel one = await UnixGrpcChannel.ConnectAsync(paths[0], TestToken);
+        await using UnixGrpcChannel two = await UnixGrpcChannel.ConnectAsync(paths[1], TestToken);
+
+        Assert.Equal(ServingStatus.Serving, await CheckAsync(one, TestService.Name));
+        Assert.Equal(StatusCode.NotFound, (await Assert.ThrowsAsync<RpcException>(() => CheckAsync(two, TestService.Name))).StatusCode);
+        Assert.Equal(ServingStatus.NotServing, await CheckAsync(two, "device/board"));
+        await using IAsyncEnumerator<HealthCheckResponse> watch = Watch(two, TestService.Name);
+        Assert.True(await watch.MoveNextAsync());
+        Assert.Equal(ServingStatus.ServiceUnknown, watch.Current.Status);
+        directory.Delete(recursive: true);
+    }
+
+    private static IAsyncEnumerator<HealthCheckResponse> Watch(UnixGrpcChannel channel, string service)
+        => channel.ServerStreamingAsync<HealthCheckRequest, HealthCheckResponse>(
+            "/grpc.health.v1.Health/Watch", new HealthCheckRequest { Service = service }, new CallOptions(CancellationToken: TestToken)).GetAsyncEnumerator(TestToken);
 
     [Fact]
     public void The_requested_file_comes_first_then_its_imports()
