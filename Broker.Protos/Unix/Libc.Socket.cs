@@ -9,6 +9,7 @@ internal static partial class Libc
     internal const int SoPeerCred = 17;
     internal const int SoPeerGroups = 59;
     internal const int SoPeerPidFd = 77;
+    internal const int SoPassRights = 83;
     internal const int ScmRights = 1;
 
     internal const int MsgControlTruncated = 0x8;

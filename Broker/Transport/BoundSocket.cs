@@ -24,6 +24,7 @@ internal sealed class BoundSocket : IDisposable
     {
         if (endpoint.Inherited is { } inherited)
         {
+            RefuseDescriptors(inherited);
             return new BoundSocket(inherited, claim: null);
         }
 
@@ -142,6 +143,7 @@ internal sealed class BoundSocket : IDisposable
     /// </summary>
     private static void Listen(Socket socket, UnixSocketEndPoint endpoint, UnixDomainSocketEndPoint address)
     {
+        RefuseDescriptors(socket);
         Files.SetMode(socket.SafeHandle, OwnerOnly);
         socket.Bind(address);
         if (endpoint.Group is { } group)
@@ -151,5 +153,22 @@ internal sealed class BoundSocket : IDisposable
 
         File.SetUnixFileMode(endpoint.Path, endpoint.Mode);
         socket.Listen(TransportLimits.Backlog);
+    }
+
+    /// <summary>
+    /// No client has a descriptor to send, and dropping one is its last close, in this process, which can take as long as the client has
+    /// arranged: a TCP socket lingers. Connections take this from the socket that they are made to; sendmsg fails with EPERM. Kernels before 6.16
+    /// don't have it: there such a client holds up the thread that reads from it.
+    /// </summary>
+    private static void RefuseDescriptors(Socket listener)
+    {
+        try
+        {
+            listener.SetRawSocketOption(Libc.SolSocket, Libc.SoPassRights, BitConverter.GetBytes(0));
+        }
+        catch (SocketException exception) when (exception.SocketErrorCode == SocketError.ProtocolOption)
+        {
+            // An older kernel.
+        }
     }
 }

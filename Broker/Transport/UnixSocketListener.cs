@@ -168,6 +168,8 @@ internal sealed class UnixSocketListener : IConnectionListener
     /// <summary>Finds out what the peer came for, and gives it to who serves that.</summary>
     private async Task WelcomeAsync(AcceptedPeer peer)
     {
+        // The listener goes on accepting: what this peer sends, or has the kernel close here, is its own affair.
+        await Task.Yield();
         try
         {
             byte? first;
@@ -216,6 +218,8 @@ internal sealed class UnixSocketListener : IConnectionListener
     /// <summary>Tells a peer beyond the limits so, if it came with a ticket: HTTP/2 has no words for it before its preface.</summary>
     private async Task TurnAwayAsync(Socket socket)
     {
+        // As in WelcomeAsync.
+        await Task.Yield();
         try
         {
             if (Interlocked.Increment(ref _turnedAway) <= TransportLimits.MaxTurnedAway)
