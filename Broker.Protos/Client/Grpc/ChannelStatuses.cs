@@ -15,9 +15,15 @@ internal static class ChannelStatuses
     internal static readonly Status ResponseInvalid = new(StatusCode.Internal, "The response message could not be parsed.");
     internal static readonly Status FrameInvalid = new(StatusCode.Internal, "The response is no gRPC message: its flag byte is neither 0 nor 1, or names a compression.");
 
-    internal static RpcException ConnectionLost(Exception? innerException = null) => new(
-        new Status(StatusCode.Unavailable, "The connection to the broker is over, and with it every lease that was taken on it. Connect again."),
-        innerException: innerException);
+    internal static readonly Status ConnectionOver = new(
+        StatusCode.Unavailable, "The connection to the broker is over, and with it every lease that was taken on it. Connect again.");
+
+    /// <summary>HTTP/2 has no words for a connection before its first frame: the broker can only close it.</summary>
+    internal static readonly Status NotTaken = new(
+        StatusCode.Unavailable,
+        "The broker closed the connection before it said anything: it has as many connections as it takes, in all or of one user, or it is stopping. Close some that are not needed, or try later; the broker's log says which it was.");
+
+    internal static RpcException ConnectionLost(Exception? innerException = null) => new(ConnectionOver, innerException: innerException);
 
     /// <summary>What an HTTP status means when no gRPC status came with it (grpc/grpc, doc/http-grpc-status-mapping.md).</summary>
     internal static StatusCode FromHttp(HttpStatusCode http) => http switch

@@ -169,6 +169,10 @@ internal sealed partial class UnixGrpcChannel : IAsyncDisposable
         {
             // A gRPC server, then: what it serves, the calls will tell.
         }
+        catch (RpcException exception) when (exception.Status == ChannelStatuses.ConnectionOver)
+        {
+            throw new RpcException(ChannelStatuses.NotTaken, innerException: exception);
+        }
     }
 
     private ClientCall Start(string method, RequestContent content, CallOptions options) =>
