@@ -9,7 +9,8 @@
  * bb_unmap() and close() of both descriptors: closing the connection gives the lease back.
  *
  * Functions that can fail return a negative errno, and leave errno itself as it may be. Lengths are
- * bytes. All functions may be called from any thread at any time; none keeps state but for the one
+ * bytes. All functions may be called from any thread at any time (bb_mmio_*() only where SIGBUS is not
+ * blocked); none keeps state but for the one
  * SIGBUS handler of bb_mmio_init(), and none allocates memory. A child of fork() can use the
  * descriptors that it inherits; mappings it does not inherit.
  *
@@ -47,7 +48,7 @@ extern "C" {
  *   -ENAMETOOLONG	socket_path is empty or longer than an address can be
  *   -EKEYREJECTED	the broker knows no such ticket: it is wrong, expired, used or
  *			another user's; or this user tried too many wrong ones in the last minute
- *   -EDQUOT		this user has too many connections to the broker
+ *   -EDQUOT		this user, or all together, have too many connections to the broker
  *   -ENODEV		the lease ended before the ticket was redeemed
  *   -EPROTO		who answers is no broker, or one that knows no tickets at this socket
  *   -ECONNRESET	the connection ended without an answer
@@ -100,7 +101,8 @@ enum bb_state {
  *
  * Whether a device is suspended shows only when one of its registers is read. harmless is where
  * that may be done: an aligned 32-bit register, in a mapping of this lease, reading which has no
- * effect. With NULL nothing is read: the answer is BB_REVOKED or BB_LIVE, and the latter after
+ * effect. It is read as bb_mmio_read32() does, so bb_mmio_init() must have returned 0 before, or a
+ * suspended device ends the process. With NULL nothing is read: the answer is BB_REVOKED or BB_LIVE, and the latter after
  * -EFAULT means that the device was suspended at that moment.
  *
  * Returns an enum bb_state, or a negative number when the kernel can't answer: -EBADF, -ENOMEM, or
@@ -128,6 +130,10 @@ BB_API int bb_lease_state(int descriptor, const volatile void *harmless);
  */
 
 /*
+ * A thread that uses them must not block SIGBUS: the kernel ends a process that blocks a signal which
+ * its own access has raised, whatever handler there is. A daemon that blocks all signals in its
+ * workers, or takes them by signalfd(2), leaves this one out of the set (sigdelset).
+ *
  * Installs the SIGBUS handler. Further calls do nothing and return what the first one returned.
  * Call it after whatever else in the process handles SIGBUS has been set up (the .NET runtime, a
  * crash reporter): those are passed what isn't ours, but one that comes later and doesn't pass

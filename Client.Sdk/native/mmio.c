@@ -65,6 +65,15 @@ static bool repair_own_fault(const siginfo_t *info, ucontext_t *context)
 	return false;
 }
 
+/*
+ * Whether it does not come again by itself when the handler returns: somebody sent it, or the kernel
+ * tells of a memory failure that nobody has run into yet.
+ */
+static bool was_sent(const siginfo_t *info)
+{
+	return info->si_code <= 0 || info->si_code == BUS_MCEERR_AO;
+}
+
 /* What would have happened without a handler: the process ends, and its core shows the place of the
  * fault. */
 static void take_default_action(int signal_number, siginfo_t *info)
@@ -78,7 +87,7 @@ static void take_default_action(int signal_number, siginfo_t *info)
 	 * sent does not: send it on, as it was. It is delivered when this handler returns, since a
 	 * signal is blocked in its own handler.
 	 */
-	if (info->si_code <= 0)
+	if (was_sent(info))
 		syscall(SYS_rt_tgsigqueueinfo, getpid(), (pid_t)syscall(SYS_gettid), signal_number,
 			info);
 }
@@ -91,7 +100,7 @@ static void pass_on(int signal_number, siginfo_t *info, void *context)
 		take_default_action(signal_number, info);
 	} else if (previous_action.sa_handler == SIG_IGN) {
 		/* A fault can't be ignored: the kernel ends a process that tries. */
-		if (info->si_code > 0)
+		if (!was_sent(info))
 			take_default_action(signal_number, info);
 	} else {
 		previous_action.sa_handler(signal_number);

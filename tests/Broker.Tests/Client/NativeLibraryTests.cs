@@ -23,6 +23,8 @@ public sealed partial class NativeLibraryTests
     [InlineData("sent-default", BusError)]
     [InlineData("sent-ignored", 0)]
     [InlineData("sent-siginfo", 42)]
+    [InlineData("memory-failure-default", BusError)]
+    [InlineData("memory-failure-ignored", 0)]
     [InlineData("second-copy", 0)]
     [InlineData("closed-and-opened", 0)]
     public async Task A_bus_error_ends_as_it_should(string scenario, int exitCode)

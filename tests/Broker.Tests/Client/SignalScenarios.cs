@@ -14,6 +14,7 @@ internal static class SignalScenarios
         #include <string.h>
         #include <sys/mman.h>
         #include <sys/resource.h>
+        #include <sys/syscall.h>
         #include <unistd.h>
 
         #define CHECK(condition) do { if (!(condition)) { printf("line %d: %s\n", __LINE__, #condition); exit(1); } } while (0)
@@ -85,6 +86,15 @@ internal static class SignalScenarios
                 CHECK(sigqueue(getpid(), SIGBUS, (union sigval){ .sival_int = 1234 }) == 0);
         }
 
+        /* As the kernel tells a process with PR_MCE_KILL_EARLY of a page that it has not run into yet. */
+        static void send_memory_failure(void)
+        {
+                siginfo_t info = { .si_signo = SIGBUS, .si_code = BUS_MCEERR_AO };
+
+                info.si_addr = (void *)foreign;
+                CHECK(syscall(SYS_rt_tgsigqueueinfo, getpid(), (pid_t)syscall(SYS_gettid), SIGBUS, &info) == 0);
+        }
+
         int main(int argc, char **argv)
         {
                 const struct rlimit no_core = { 0, 0 };
@@ -126,6 +136,11 @@ internal static class SignalScenarios
                         send_with_value();
                         check_own_fault();
                         return strcmp(scenario, "sent-ignored") == 0 ? 0 : 3;
+                }
+                if (strncmp(scenario, "memory-failure", 14) == 0) {
+                        send_memory_failure();
+                        check_own_fault();
+                        return strcmp(scenario, "memory-failure-ignored") == 0 ? 0 : 3;
                 }
                 if (strcmp(scenario, "second-copy") == 0) {
                         load(argv[3]);
