@@ -20,11 +20,11 @@ internal static unsafe partial class ChildProgram
     /// <exception cref="FailureException">It can't be run, or isn't there.</exception>
     public static void Start(RunOptions options, OwnedDescriptor[] descriptors, ulong ignoredSignals)
     {
-        byte[][] arguments = ProcessFiles.ReadArguments(options.ArgumentCount);
+        byte[][] arguments = ProcessFiles.ReadArguments(options.Program);
         byte[][] inherited = ProcessFiles.ReadEnvironment();
         byte[][] environment =
         [
-            .. inherited.Where(entry => !entry.AsSpan().StartsWith("LISTEN_"u8)),
+            .. inherited.Where(entry => !IsOfListening(entry)),
             Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"LISTEN_FDS={descriptors.Length}")),
             Encoding.ASCII.GetBytes($"LISTEN_FDNAMES={string.Join(':', options.Names)}"),
             [.. "LISTEN_PID="u8, .. new byte[ProcessIdSize]],
@@ -62,6 +62,10 @@ internal static unsafe partial class ChildProgram
     /// <summary>Returns once it has ended: its exit status, or 128 + n.</summary>
     [LibraryImport(Library, EntryPoint = "program_wait")]
     public static partial int Wait();
+
+    /// <summary>One of the variables of sd_listen_fds(3), which were for this process. Others may begin like them.</summary>
+    private static bool IsOfListening(ReadOnlySpan<byte> entry)
+        => entry.StartsWith("LISTEN_PID="u8) || entry.StartsWith("LISTEN_PIDFDID="u8) || entry.StartsWith("LISTEN_FDS="u8) || entry.StartsWith("LISTEN_FDNAMES="u8);
 
     private static FailureException Failure(string program, int error)
     {

@@ -11,6 +11,9 @@ internal sealed class LeasedProgram(RunOptions options)
     /// <summary>The broker's word on a lease's end follows the kernel's, on which a program may have died.</summary>
     private static readonly TimeSpan WordOfEnd = TimeSpan.FromSeconds(1);
 
+    /// <summary>So that who started this finds the windows free when it has ended. The program's status must not wait for a device that is stuck.</summary>
+    private static readonly TimeSpan GivingBack = TimeSpan.FromSeconds(1);
+
     private readonly List<BarLease> _leases = [];
     private volatile bool _ended;
 
@@ -22,8 +25,16 @@ internal sealed class LeasedProgram(RunOptions options)
         ulong ignored = ProcessFiles.ReadIgnoredSignals();
         try
         {
-            await using BarBrokerClient client = await BarBrokerClient.ConnectAsync(options.SocketPath);
-            return await new LeasedProgram(options).RunAsync(client, ignored);
+            BarBrokerClient client = await BarBrokerClient.ConnectAsync(options.SocketPath);
+            try
+            {
+                return await new LeasedProgram(options).RunAsync(client, ignored);
+            }
+            finally
+            {
+                // The end of the connection, which is that of this process, gives the leases back in any case.
+                await Task.WhenAny(client.DisposeAsync().AsTask(), Task.Delay(GivingBack));
+            }
         }
         catch (RpcException exception)
         {
@@ -48,15 +59,11 @@ internal sealed class LeasedProgram(RunOptions options)
         }
 
         ChildProgram.Start(options, [.. _leases.Select(lease => lease.Descriptor)], ignored);
-        foreach (BarLease lease in _leases)
-        {
-            lease.Ended.Register(() => OnEnded(lease));
-        }
-
+        Task[] told = [.. _leases.Select(TellOfEnd)];
         int status = await Task.Factory.StartNew(ChildProgram.Wait, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         if (status == ExitCodes.Signalled + BusError)
         {
-            await Task.WhenAny([Task.Delay(WordOfEnd), .. _leases.Select(EndOf)]);
+            await Task.WhenAny([Task.Delay(WordOfEnd), .. told]);
         }
 
         _ended = true;
@@ -78,10 +85,15 @@ internal sealed class LeasedProgram(RunOptions options)
         }
     }
 
-    private static Task EndOf(BarLease lease)
+    /// <returns>Ends once the end of the lease has been told.</returns>
+    private Task TellOfEnd(BarLease lease)
     {
-        TaskCompletionSource ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        lease.Ended.Register(ended.SetResult);
-        return ended.Task;
+        TaskCompletionSource told = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        lease.Ended.Register(() =>
+        {
+            OnEnded(lease);
+            told.SetResult();
+        });
+        return told.Task;
     }
 }

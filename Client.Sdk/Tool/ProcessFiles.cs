@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 
 namespace BarBroker.Tool;
 
@@ -7,8 +8,16 @@ namespace BarBroker.Tool;
 /// </summary>
 internal static class ProcessFiles
 {
-    /// <summary>The last <paramref name="count"/> words of the command line.</summary>
-    public static byte[][] ReadArguments(int count) => ReadWords("/proc/self/cmdline")[^count..];
+    /// <summary>The last words of the command line.</summary>
+    /// <param name="expected">As the runtime has them, with what is no UTF-8 replaced.</param>
+    /// <exception cref="FailureException">They are others: options stood between or behind them.</exception>
+    public static byte[][] ReadArguments(IReadOnlyList<string> expected)
+    {
+        byte[][] words = ReadWords("/proc/self/cmdline")[^expected.Count..];
+        return words.Select(Encoding.UTF8.GetString).SequenceEqual(expected, StringComparer.Ordinal)
+            ? words
+            : throw new FailureException(ExitCodes.Failure, $"What belongs to '{expected[0]}' can't be told: put -- before the program, and the options of bar-lease before that.");
+    }
 
     /// <summary>The environment's entries, NAME=VALUE.</summary>
     public static byte[][] ReadEnvironment() => ReadWords("/proc/self/environ");

@@ -51,7 +51,7 @@ internal static class RunCommand
             parsed.GetValue(names) ?? [],
             parsed.GetRequiredValue(access) == "read-only" ? LeaseAccess.ReadOnly : LeaseAccess.ReadWrite,
             parsed.GetRequiredValue(onEnd) switch { "TERM" => RunOptions.Terminate, "KILL" => RunOptions.Kill, _ => null },
-            parsed.GetRequiredValue(program).Length)));
+            parsed.GetRequiredValue(program))));
         return command;
     }
 

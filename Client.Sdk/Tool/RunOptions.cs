@@ -12,7 +12,7 @@ internal sealed class RunOptions
     private const int LongestName = 255;
 
     /// <exception cref="FailureException">The names can't be right.</exception>
-    public RunOptions(string socketPath, string device, string[] windows, string[] names, LeaseAccess access, int? endSignal, int argumentCount)
+    public RunOptions(string socketPath, string device, string[] windows, string[] names, LeaseAccess access, int? endSignal, string[] program)
     {
         SocketPath = socketPath;
         Device = device;
@@ -20,7 +20,7 @@ internal sealed class RunOptions
         Names = names.Length == 0 ? windows : names;
         Access = access;
         EndSignal = endSignal;
-        ArgumentCount = argumentCount;
+        Program = program;
         CheckNames();
     }
 
@@ -39,8 +39,8 @@ internal sealed class RunOptions
     /// <summary>For the program when a lease ends; null: none.</summary>
     public int? EndSignal { get; }
 
-    /// <summary>How many of the command line's last words are the program and its arguments.</summary>
-    public int ArgumentCount { get; }
+    /// <summary>The program and its arguments: the command line's last words.</summary>
+    public IReadOnlyList<string> Program { get; }
 
     private void CheckNames()
     {

@@ -109,6 +109,27 @@ public sealed class BarLeaseScenarios(Machine machine)
         Assert.Equal(0, await lease.ExitAsync());
     }
 
+    [Fact]
+    [Trait(Only.Machine, Only.Host)]
+    public async Task Variables_that_only_begin_like_ours_are_the_programs()
+    {
+        string command = string.Join(' ', [.. Stage.BarLease().ArgumentList, .. Arguments("left", [])]);
+        await using ExampleProcess lease = ExampleProcess.StartShell(
+            Users.Alice,
+            $$"""LISTEN_ADDRESS=here LISTEN_FDS=7 LISTEN_PIDFDID=1 exec {{Environment.ProcessPath}} {{command}} -- {{Shell}} -c 'echo $LISTEN_ADDRESS $LISTEN_FDS $LISTEN_PIDFDID' """);
+        Assert.Equal("here 1", await lease.ReadLineAsync());
+        Assert.Equal(0, await lease.ExitAsync());
+    }
+
+    [Fact]
+    [Trait(Only.Machine, Only.Host)]
+    public async Task Options_behind_the_program_are_not_taken_for_its_arguments()
+    {
+        await using ExampleProcess lease = ExampleProcess.StartBarLease(Users.Alice, ["run", Shell, .. Arguments("left", [])[1..]]);
+        Assert.Equal(125, await lease.ExitAsync());
+        Assert.Contains("put -- before the program", lease.Errors, StringComparison.Ordinal);
+    }
+
     [Theory]
     [Trait(Only.Machine, Only.Host)]
     [InlineData("there-is-no-such-program", 127, "There is no 'there-is-no-such-program' in PATH.")]
