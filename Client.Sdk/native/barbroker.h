@@ -9,10 +9,10 @@
  * bb_unmap() and close() of both descriptors: closing the connection gives the lease back.
  *
  * Functions that can fail return a negative errno, and leave errno itself as it may be. Lengths are
- * bytes. All functions may be called from any thread at any time (bb_mmio_*() only where SIGBUS is not
- * blocked); none keeps state but for the one
- * SIGBUS handler of bb_mmio_init(), and none allocates memory. A child of fork() can use the
- * descriptors that it inherits; mappings it does not inherit.
+ * bytes. All functions may be called from any thread at any time (bb_mmio_*() only where SIGBUS is
+ * not blocked); none keeps state but for the one SIGBUS handler of bb_mmio_init(), and none
+ * allocates memory. A child of fork() can use the descriptors that it inherits; mappings it does
+ * not inherit.
  *
  * Signals: interrupted calls go on. Only bb_mmio_init() changes what a signal does. Who touches a
  * mapping by other means than bb_mmio_*() gets SIGBUS once the lease is over, or while the device
@@ -102,8 +102,8 @@ enum bb_state {
  * Whether a device is suspended shows only when one of its registers is read. harmless is where
  * that may be done: an aligned 32-bit register, in a mapping of this lease, reading which has no
  * effect. It is read as bb_mmio_read32() does, so bb_mmio_init() must have returned 0 before, or a
- * suspended device ends the process. With NULL nothing is read: the answer is BB_REVOKED or BB_LIVE, and the latter after
- * -EFAULT means that the device was suspended at that moment.
+ * suspended device ends the process. With NULL nothing is read: the answer is BB_REVOKED or
+ * BB_LIVE, and the latter after -EFAULT means that the device was suspended at that moment.
  *
  * Returns an enum bb_state, or a negative number when the kernel can't answer: -EBADF, -ENOMEM, or
  * -EINVAL when descriptor is no lease's.
@@ -130,9 +130,9 @@ BB_API int bb_lease_state(int descriptor, const volatile void *harmless);
  */
 
 /*
- * A thread that uses them must not block SIGBUS: the kernel ends a process that blocks a signal which
- * its own access has raised, whatever handler there is. A daemon that blocks all signals in its
- * workers, or takes them by signalfd(2), leaves this one out of the set (sigdelset).
+ * A thread that uses them must not block SIGBUS: the kernel ends a process that blocks a signal
+ * which its own access has raised, whatever handler there is. A daemon that blocks all signals in
+ * its workers, or takes them by signalfd(2), leaves this one out of the set (sigdelset).
  *
  * Installs the SIGBUS handler. Further calls do nothing and return what the first one returned.
  * Call it after whatever else in the process handles SIGBUS has been set up (the .NET runtime, a

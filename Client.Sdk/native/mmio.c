@@ -66,8 +66,8 @@ static bool repair_own_fault(const siginfo_t *info, ucontext_t *context)
 }
 
 /*
- * Whether it does not come again by itself when the handler returns: somebody sent it, or the kernel
- * tells of a memory failure that nobody has run into yet.
+ * Whether it does not come again by itself when the handler returns: somebody sent it, or the
+ * kernel tells of a memory failure that nobody has run into yet.
  */
 static bool was_sent(const siginfo_t *info)
 {

@@ -25,6 +25,23 @@ public sealed class BarLeaseScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Real)]
+    public async Task A_program_sees_its_device_suspended_and_goes_on_when_it_is_back()
+    {
+        await using ExampleProcess lease = Run("left", [], Stage.Leased);
+        Assert.Equal("left, 65536 bytes", await lease.ReadLineAsync());
+        Assert.Equal($"identification 0x{Machine.Identification:x8}, wrote 1, reads back 1", await lease.ReadLineAsync());
+
+        await machine.AdministrateAsync("barbroker.v1.Admin/SuspendDevice", $$"""{"device": "{{Machine.Board}}", "mode": "SUSPEND_MODE_MEMORY_OFF"}""");
+        Assert.Equal("suspended", await lease.ReadLineAsync());
+        await machine.AdministrateAsync("barbroker.v1.Admin/ResumeDevice", $$"""{"device": "{{Machine.Board}}"}""");
+
+        await RevokeAsync("left");
+        Assert.Equal("revoked", await lease.ReadLineAsync(skip: "suspended"));
+        Assert.Equal(3, await lease.ExitAsync());
+    }
+
+    [Fact]
     public async Task What_it_leased_is_free_when_the_program_has_ended()
     {
         for (int i = 0; i < 2; i++)
@@ -82,6 +99,28 @@ public sealed class BarLeaseScenarios(Machine machine)
         Assert.Equal("got TERM", await lease.ReadLineAsync());
         Assert.Equal(5, await lease.ExitAsync());
         Assert.Matches("^bar-lease: lease [0-9]+ \\(board, window 'left'\\) is over: .+\\.\n$", lease.Errors);
+    }
+
+    [Fact]
+    [Trait(Only.Machine, Only.Host)]
+    public async Task A_program_may_be_killed_when_its_lease_ends()
+    {
+        await using ExampleProcess lease = Run("left", ["--on-end", "KILL"], Shell, "-c", "echo ready; exec sleep 1000");
+        Assert.Equal("ready", await lease.ReadLineAsync());
+        await RevokeAsync("left");
+        Assert.Equal(137, await lease.ExitAsync());
+        Assert.Contains("is over", lease.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    [Trait(Only.Machine, Only.Host)]
+    public async Task A_signal_that_was_to_be_ignored_is_ignored_by_both()
+    {
+        string command = string.Join(' ', [.. Stage.BarLease().ArgumentList, .. Arguments("left", [])]);
+        await using ExampleProcess lease = ExampleProcess.StartShell(
+            Users.Alice, $$"""trap '' HUP; exec {{Environment.ProcessPath}} {{command}} -- {{Shell}} -c 'kill -HUP $PPID $$; echo both live' """);
+        Assert.Equal("both live", await lease.ReadLineAsync());
+        Assert.Equal(0, await lease.ExitAsync());
     }
 
     [Fact]

@@ -58,13 +58,17 @@ int main(void)
 	for (counter = 1;; counter++) {
 		if (bb_mmio_read32(bar, &identification) || bb_mmio_write32(bar + 0x100, counter) ||
 		    bb_mmio_read32(bar + 0x100, &back)) {
-			int state = bb_lease_state(FIRST_DESCRIPTOR, NULL);
+			int state = bb_lease_state(FIRST_DESCRIPTOR, bar);
 
 			if (state < 0)
 				return fail("bb_lease_state", state);
-			puts(state == BB_REVOKED ? "revoked" : "suspended");
-			if (state == BB_REVOKED)
+			if (state == BB_REVOKED) {
+				puts("revoked");
 				return 3;
+			}
+			/* Otherwise it is back already. */
+			if (state == BB_SUSPENDED)
+				puts("suspended");
 		} else if (counter == 1) {
 			printf("identification 0x%08x, wrote 1, reads back %u\n", identification,
 			       back);
