@@ -55,6 +55,8 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 . "$root/tests/lib/stress.sh"
 # shellcheck source=lib/interop.sh
 . "$root/tests/lib/interop.sh"
+# shellcheck source=lib/bench.sh
+. "$root/tests/lib/bench.sh"
 
 readonly ALL_PARTS=(lint unit e2e interop module install vm) MORE_PARTS=(vm-debug vm-iommufd vm-kernels vm-old vm-stress vm-long bench)
 

@@ -2,10 +2,11 @@ using BarBroker.Client;
 using BarBroker.Client.Grpc;
 using BarBroker.EndToEnd.Harness;
 using BarBroker.Grpc.Health.V1;
+using BarBroker.V1;
 
 namespace BarBroker.Benchmarks;
 
-/// <summary>A whole lease (acquire, map, release) beside an empty call on the same stack, taking turns.</summary>
+/// <summary>On the broker itself, with a simulated device: an empty call, an Acquire, and a whole lease (acquire, map, release), taking turns.</summary>
 internal static class LeaseCalls
 {
     private const int WarmUpRounds = 20;
@@ -32,29 +33,54 @@ internal static class LeaseCalls
         await using BarBrokerClient client = await BarBrokerClient.ConnectAsync(broker.ClientSocket, CancellationToken.None);
         await using UnixGrpcChannel channel = await UnixGrpcChannel.ConnectAsync(broker.ClientSocket, CancellationToken.None);
 
-        Samples empty = new();
-        Samples lease = new();
+        Samples empty = new(), acquire = new(), lease = new();
         for (int round = -WarmUpRounds; round < Rounds; round++)
         {
-            (Samples emptyNow, Samples leaseNow) = round < 0 ? (new Samples(), new Samples()) : (empty, lease);
-            for (int call = 0; call < CallsPerRound; call++)
+            if (round == 0)
             {
-                await emptyNow.MeasureAsync(() => CallEmptyAsync(channel));
+                (empty, acquire, lease) = (new Samples(), new Samples(), new Samples());
             }
 
             for (int call = 0; call < CallsPerRound; call++)
             {
-                await leaseNow.MeasureAsync(() => LeaseOnceAsync(client));
+                await empty.MeasureAsync(() => CallEmptyAsync(channel));
+            }
+
+            for (int call = 0; call < CallsPerRound; call++)
+            {
+                await AcquireOnceAsync(channel, acquire);
+            }
+
+            for (int call = 0; call < CallsPerRound; call++)
+            {
+                await lease.MeasureAsync(() => LeaseOnceAsync(client));
             }
         }
 
-        empty.Print("empty_unary");
+        empty.Print("health_check");
+        acquire.Print("acquire");
         lease.Print("acquire_map_release");
+        acquire.PrintRatio("acquire_to_health_check", empty);
     }
 
     private static Task<HealthCheckResponse> CallEmptyAsync(UnixGrpcChannel channel)
     {
         return channel.UnaryAsync<HealthCheckRequest, HealthCheckResponse>("/grpc.health.v1.Health/Check", new HealthCheckRequest(), default);
+    }
+
+    /// <summary>The Acquire alone, until its descriptor is here. The release is not measured.</summary>
+    private static async Task AcquireOnceAsync(UnixGrpcChannel channel, Samples samples)
+    {
+        AcquireRequest request = new() { Device = "board", Window = "left", Access = Access.ReadWrite, Delivery = Delivery.InBand };
+        AcquireResponse? reply = null;
+        await samples.MeasureAsync(async () =>
+        {
+            using DescriptorInbox.AcquireScope scope = channel.Descriptors.BeginAcquire();
+            reply = await channel.UnaryAsync<AcquireRequest, AcquireResponse>("/barbroker.v1.Broker/Acquire", request, default);
+            (await channel.Descriptors.ClaimAsync(reply.InBand.FdSerial, reply.InBand.Inode, CancellationToken.None)).Dispose();
+        });
+        await channel.UnaryAsync<ReleaseRequest, ReleaseResponse>(
+            "/barbroker.v1.Broker/Release", new ReleaseRequest { LeaseId = reply!.Lease.LeaseId }, default);
     }
 
     private static async Task LeaseOnceAsync(BarBrokerClient client)

@@ -1,13 +1,29 @@
-// Prints figures, one a line: `bench NAME KEY=VALUE...`. On the simulated device what a lease costs; in the virtual machine
-// what reading through one costs. No figure is judged here.
+// Prints figures, one a line: `bench NAME KEY=VALUE...`. On the simulated device what calls and leases cost, beside C++'s gRPC and a bare
+// socket in C; in the virtual machine what reading through a lease costs. No figure is judged here.
+//   bar-benchmarks                BAR_BROKER_NATIVE names the directory of the native programs, BAR_BROKER_STAGE that of the broker
+//   bar-benchmarks serve SOCKET   serves benchmark.proto on the broker's gRPC; says so, and ends with its standard input
+//   bar-benchmarks call SOCKET    calls it as the commands of its standard input say
 
 using BarBroker.Benchmarks;
 
-if (Environment.GetEnvironmentVariable("BAR_BROKER_VM_IVSHMEM") is { } address)
+switch (args)
 {
-    await RegisterReads.RunAsync(address);
-}
-else
-{
-    await LeaseCalls.RunAsync();
+    case ["serve", string socket]:
+        await BenchmarkServer.RunAsync(socket);
+        break;
+    case ["call", string socket]:
+        await BenchmarkClient.RunAsync(socket);
+        break;
+    default:
+        if (Environment.GetEnvironmentVariable("BAR_BROKER_VM_IVSHMEM") is { } address)
+        {
+            await RegisterReads.RunAsync(address);
+        }
+        else
+        {
+            await CallComparison.RunAsync();
+            await LeaseCalls.RunAsync();
+        }
+
+        break;
 }

@@ -41,15 +41,15 @@ internal static partial class RegisterReads
         Samples throughSdk = new();
         for (int round = 0; round < Rounds; round++)
         {
-            throughLease.Add(TimeReads(leased));
-            throughVfio.Add(TimeReads(direct));
+            throughLease.AddTicks(TimeReads(leased));
+            throughVfio.AddTicks(TimeReads(direct));
             long start = Stopwatch.GetTimestamp();
             for (int i = 0; i < ReadsPerRound; i++)
             {
                 _ = mapped.Read32(0);
             }
 
-            throughSdk.Add(Stopwatch.GetTimestamp() - start);
+            throughSdk.AddTicks(Stopwatch.GetTimestamp() - start);
         }
 
         double lease = throughLease.PercentileNanoseconds(50) / ReadsPerRound;

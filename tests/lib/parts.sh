@@ -172,38 +172,6 @@ install_in_vm() {
     "$root/tests/Install/run.sh" "$(make_results install)"
 }
 
-part_bench() {
-    stage_once
-    [[ $staged == yes ]] || return 0
-    check stage-benchmarks stage_benchmarks
-    ((status == 0)) || return 0
-    check bench-simulated bench_simulated
-    check bench-vm bench_vm
-    grep -h '^bench ' "$results/bench-simulated.log" "$results/bench-vm.log" || true
-}
-
-stage_benchmarks() {
-    publish_program tests/Benchmarks "$stage/benchmarks" --no-build
-    make_readable "$stage/benchmarks"
-}
-
-bench_simulated() {
-    local dotnet
-    dotnet=$(shared_dotnet "$scratch/dotnet")
-    gcc -O2 -Wall -Wextra -Werror -o "$scratch/descriptor-ping-pong" "$root/tests/Benchmarks/native/descriptor_ping_pong.c"
-    "$scratch/descriptor-ping-pong"
-    BAR_BROKER_STAGE=$stage BAR_BROKER_RESULTS=$(make_results bench) "$dotnet" "$stage/benchmarks/bar-benchmarks.dll"
-}
-
-bench_vm() {
-    local vm module
-    vm=$(make_results bench-vm)
-    module=$("$root/tests/Vm/module.sh")
-    "$root/tests/Vm/boot.sh" --results "$vm" --timeout "$VM_TIMEOUT" --payload "$payload" --module "$module" \
-        --env "BAR_BROKER_STAGE=$GUEST_STAGE" --env BAR_BROKER_RESULTS=/results \
-        -- dotnet "$GUEST_STAGE/benchmarks/bar-benchmarks.dll"
-}
-
 # make_results NAME: prints a directory for the logs of a part's processes.
 make_results() {
     mkdir -p "$results/$1"

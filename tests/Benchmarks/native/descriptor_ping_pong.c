@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The floor under a lease: two processes that send one descriptor to and fro over a Unix socket,
- * with bare sendmsg and recvmsg. Prints `bench descriptor_ping_pong p50_us=... p99_us=...
- * calls=...`; a call is there and back.
+ * with bare sendmsg and recvmsg. Takes lines `latency CALLS`, and answers each with the
+ * nanoseconds of so many calls; a call is there and back.
  */
 #define _GNU_SOURCE
 #include <err.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-enum { WARM_UP = 1000, CALLS = 20000 };
 
 /* Aligned for cmsghdr, as CMSG_FIRSTHDR demands. */
 union control {
@@ -97,17 +94,22 @@ static int64_t nanoseconds(void)
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-static int compare(const void *left, const void *right)
+static void measure(int socket, int memory, int calls)
 {
-	int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
+	for (int i = 0; i < calls; i++) {
+		int64_t start = nanoseconds();
 
-	return (a > b) - (a < b);
+		send_descriptor(socket, memory);
+		close(receive_descriptor(socket));
+		printf("%lld ", (long long)(nanoseconds() - start));
+	}
+	puts("");
+	fflush(stdout);
 }
 
 int main(void)
 {
-	static int64_t samples[CALLS];
-	int sockets[2], memory, status;
+	int sockets[2], memory, status, calls;
 	pid_t child;
 
 	memory = memfd_create("ping-pong", MFD_CLOEXEC);
@@ -125,20 +127,12 @@ int main(void)
 	}
 	close(sockets[1]);
 
-	for (int i = -WARM_UP; i < CALLS; i++) {
-		int64_t start = nanoseconds();
-
-		send_descriptor(sockets[0], memory);
-		close(receive_descriptor(sockets[0]));
-		if (i >= 0)
-			samples[i] = nanoseconds() - start;
-	}
+	while (scanf(" latency %d", &calls) == 1)
+		measure(sockets[0], memory, calls);
+	if (!feof(stdin))
+		errx(2, "a line that is not `latency CALLS`");
 	close(sockets[0]);
 	if (waitpid(child, &status, 0) != child || status)
 		errx(1, "the other process failed: %d", status);
-
-	qsort(samples, CALLS, sizeof(samples[0]), compare);
-	printf("bench descriptor_ping_pong p50_us=%.1f p99_us=%.1f calls=%d\n",
-	       (double)samples[CALLS / 2] / 1000, (double)samples[CALLS / 100 * 99] / 1000, CALLS);
 	return 0;
 }
