@@ -1,23 +1,14 @@
 using BarBroker.Unix;
-using Microsoft.Win32.SafeHandles;
 
 namespace BarBroker.Tests.Grpc;
 
 /// <summary>Descriptors that are each a file of their own, and a count of those that this process has open on such files.</summary>
 internal static class TestDescriptors
 {
-    private const string Marker = "bar-broker-test-";
+    private const string Marker = "bar-broker-test";
 
-    /// <summary>A fresh file, unlinked already.</summary>
-    internal static OwnedDescriptor Create()
-    {
-        string path = Path.Combine(Path.GetTempPath(), Marker + Guid.NewGuid().ToString("N"));
-        SafeFileHandle file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite);
-        File.Delete(path);
-        int descriptor = (int)file.DangerousGetHandle();
-        file.SetHandleAsInvalid();
-        return new OwnedDescriptor(descriptor);
-    }
+    /// <summary>A fresh file, in memory: the inode of one on a disk may be another test's as soon as it is closed.</summary>
+    internal static OwnedDescriptor Create() => MemFd.Create(Marker);
 
     /// <summary>How many of this process's descriptors are files with one of <paramref name="inodes"/>.</summary>
     internal static int CountOpen(IReadOnlySet<ulong> inodes)
@@ -25,7 +16,8 @@ internal static class TestDescriptors
         int count = 0;
         foreach (string entry in Directory.GetFiles("/proc/self/fd"))
         {
-            if (!int.TryParse(Path.GetFileName(entry), out int number))
+            if (!int.TryParse(Path.GetFileName(entry), out int number)
+                || new FileInfo(entry).LinkTarget?.StartsWith("/memfd:" + Marker, StringComparison.Ordinal) != true)
             {
                 continue;
             }
