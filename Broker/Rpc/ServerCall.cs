@@ -69,6 +69,7 @@ internal sealed partial class ServerCall : ServerCallContext
         catch (Exception exception)
         {
             status = StatusOf(exception, out trailers);
+            trailers = AddToResponseTrailers(trailers);
         }
 
         await EndAsync(status, trailers);
@@ -101,6 +102,30 @@ internal sealed partial class ServerCall : ServerCallContext
             _response.Headers[GrpcProtocol.AcceptEncodingHeader] = GrpcProtocol.IdentityEncoding;
             throw new RpcException(new Status(StatusCode.Unimplemented, $"Compression {PeerText.Show(encoding)} is not supported; send identity."));
         }
+    }
+
+    /// <summary>What the handler wanted to send with its status goes with its failure, too, save for keys that the failure itself has.</summary>
+    private Metadata? AddToResponseTrailers(Metadata? own)
+    {
+        if (_responseTrailers is null or { Count: 0 } || own is null or { Count: 0 })
+        {
+            return own is null or { Count: 0 } ? _responseTrailers : own;
+        }
+
+        Metadata all = [];
+        foreach (Metadata.Entry entry in _responseTrailers.Where(entry => !own.Any(other => other.Key == entry.Key)).Concat(own))
+        {
+            if (entry.IsBinary)
+            {
+                all.Add(entry.Key, entry.ValueBytes);
+            }
+            else
+            {
+                all.Add(entry.Key, entry.Value);
+            }
+        }
+
+        return all;
     }
 
     private Status StatusOf(Exception exception, out Metadata? trailers)

@@ -51,6 +51,46 @@ public sealed class ResponseMetadataTests
     }
 
     [Fact]
+    public async Task Trailers_of_the_handler_go_with_its_failure_and_those_of_the_exception_win()
+    {
+        await using TestHost host = await TestHost.StartAsync();
+        host.Service.OnUnary = static (_, context) =>
+        {
+            context.ResponseTrailers.Add("count", "3");
+            context.ResponseTrailers.Add("raw-bin", [7]);
+            context.ResponseTrailers.Add("why", "unknown");
+            throw new RpcException(new Status(StatusCode.Aborted, "x"), new Metadata { { "why", "so" } });
+        };
+        await using UnixGrpcChannel channel = await host.ConnectAsync();
+
+        RpcException failure = await Assert.ThrowsAsync<RpcException>(
+            () => channel.UnaryAsync<ErrorResponse, ErrorResponse>(TestService.UnaryPath, new ErrorResponse(), Options(new ResponseMetadata())));
+
+        Assert.Equal((StatusCode.Aborted, "x"), (failure.StatusCode, failure.Status.Detail));
+        Assert.Equal("3", failure.Trailers.GetValue("count"));
+        Assert.Equal([7], failure.Trailers.GetValueBytes("raw-bin"));
+        Assert.Equal(["so"], failure.Trailers.Where(static entry => entry.Key == "why").Select(static entry => entry.Value));
+    }
+
+    [Fact]
+    public async Task Trailers_of_the_handler_go_with_a_failure_that_has_none()
+    {
+        await using TestHost host = await TestHost.StartAsync();
+        host.Service.OnUnary = static (_, context) =>
+        {
+            context.ResponseTrailers.Add("count", "3");
+            throw new RpcException(new Status(StatusCode.NotFound, "x"));
+        };
+        await using UnixGrpcChannel channel = await host.ConnectAsync();
+
+        RpcException failure = await Assert.ThrowsAsync<RpcException>(
+            () => channel.UnaryAsync<ErrorResponse, ErrorResponse>(TestService.UnaryPath, new ErrorResponse(), Options(new ResponseMetadata())));
+
+        Assert.Equal(StatusCode.NotFound, failure.StatusCode);
+        Assert.Equal("3", failure.Trailers.GetValue("count"));
+    }
+
+    [Fact]
     public async Task Headers_that_are_sent_at_once_are_there_before_the_first_message()
     {
         await using TestHost host = await TestHost.StartAsync();
