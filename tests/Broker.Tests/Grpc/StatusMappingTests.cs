@@ -69,6 +69,50 @@ public sealed class StatusMappingTests
         Assert.Equal(StatusCode.ResourceExhausted, failure.StatusCode);
     }
 
+    [Theory]
+    [InlineData(2U, StatusCode.Internal)]
+    [InlineData(8U, StatusCode.Cancelled)]
+    [InlineData(11U, StatusCode.ResourceExhausted)]
+    [InlineData(12U, StatusCode.PermissionDenied)]
+    public async Task A_reset_while_a_request_is_being_sent_has_the_same(uint code, StatusCode expected)
+    {
+        int resets = 0;
+        await using FrameServer server = new(
+            static (_, _) => { },
+            (frames, stream) =>
+            {
+                if (resets++ == 0)
+                {
+                    frames.AddReset(stream, code);
+                }
+            });
+        await using UnixGrpcChannel channel = await server.ConnectAsync();
+
+        // More than HTTP/2's window, which this server never opens again.
+        ErrorResponse request = new() { ErrorMessage = new string('x', 200_000) };
+        RpcException failure = await Assert.ThrowsAsync<RpcException>(() => channel.UnaryAsync<ErrorResponse, ErrorResponse>(
+            TestService.UnaryPath, request, new CallOptions(CancellationToken: TestToken)));
+
+        Assert.Equal(expected, failure.StatusCode);
+        Assert.Contains($"HTTP/2 error {code}", failure.Status.Detail, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Giving_up_while_a_request_is_being_sent_is_CANCELLED()
+    {
+        TaskCompletionSource begun = new();
+        await using FrameServer server = new(static (_, _) => { }, (_, _) => begun.TrySetResult());
+        await using UnixGrpcChannel channel = await server.ConnectAsync();
+        using CancellationTokenSource giveUp = new();
+        Task call = channel.UnaryAsync<ErrorResponse, ErrorResponse>(
+            TestService.UnaryPath, new ErrorResponse { ErrorMessage = new string('x', 200_000) }, new CallOptions(CancellationToken: giveUp.Token));
+        await begun.Task.WaitAsync(TestToken);
+
+        await giveUp.CancelAsync();
+
+        Assert.Equal(StatusCode.Cancelled, (await Assert.ThrowsAsync<RpcException>(() => call.WaitAsync(TestToken))).StatusCode);
+    }
+
     [Fact]
     public async Task A_stream_of_requests_that_is_refused_is_UNAVAILABLE_and_not_sent_again_without_its_front()
     {
