@@ -19,7 +19,7 @@ internal interface IDescriptorSink
 /// </summary>
 internal static unsafe class DescriptorSocket
 {
-    /// <summary>What <see cref="TrySend"/> and <see cref="TryReceive"/> return when the socket isn't ready.</summary>
+    /// <summary>What <see cref="TrySend"/> and <see cref="TryReceive(SafeHandle, Span{byte})"/> return when the socket isn't ready.</summary>
     internal const int WouldBlock = -1;
 
     /// <summary>The most descriptors that the kernel puts into one message (SCM_MAX_FD): with room for them, truncation only means a full table.</summary>
@@ -88,9 +88,26 @@ internal static unsafe class DescriptorSocket
     /// <summary>Reads what is there, and gives the descriptors that come with it to <paramref name="sink"/>, in order.</summary>
     /// <returns>Bytes read, 0 at the end of the stream, or <see cref="WouldBlock"/>.</returns>
     /// <exception cref="UnixException">The connection is broken.</exception>
-    internal static int TryReceive(SafeHandle socket, Span<byte> buffer, IDescriptorSink sink)
+    internal static int TryReceive(SafeHandle socket, Span<byte> buffer, IDescriptorSink sink) => TryReceive(socket, buffer, flags: 0, sink);
+
+    /// <summary>Reads what is there; the kernel drops the descriptors that come with it, for want of a place to put them.</summary>
+    /// <inheritdoc cref="TryReceive(SafeHandle, Span{byte}, IDescriptorSink)"/>
+    internal static int TryReceive(SafeHandle socket, Span<byte> buffer) => TryReceive(socket, buffer, flags: 0, sink: null);
+
+    /// <summary>
+    /// Reads what is there and leaves it where it is, its descriptors too. Without a buffer that only tells whether a read would have
+    /// something to say, which may be the end: 0, or <see cref="WouldBlock"/>.
+    /// </summary>
+    /// <inheritdoc cref="TryReceive(SafeHandle, Span{byte}, IDescriptorSink)"/>
+    internal static int TryPeek(SafeHandle socket, Span<byte> buffer) => TryReceive(socket, buffer, Libc.MsgPeek, sink: null);
+
+    /// <summary>Bytes of kernel memory that hold what the peer has not read: an upper bound for unread messages follows from it.</summary>
+    internal static int GetUnreadMemory(SafeHandle socket) =>
+        Libc.IoctlGetInt(socket, Libc.SiocOutq, out int bytes) == 0 ? bytes : throw UnixException.FromLastError("ioctl SIOCOUTQ");
+
+    private static int TryReceive(SafeHandle socket, Span<byte> buffer, int flags, IDescriptorSink? sink)
     {
-        int controlSize = ControlHeaderSize + Align(MaxDescriptorsPerMessage * sizeof(int));
+        int controlSize = sink is null ? 0 : ControlHeaderSize + Align(MaxDescriptorsPerMessage * sizeof(int));
         byte* control = stackalloc byte[controlSize];
         fixed (byte* start = buffer)
         {
@@ -98,11 +115,11 @@ internal static unsafe class DescriptorSocket
             while (true)
             {
                 Libc.MessageHeader message = new() { Vectors = &vector, VectorCount = 1, Control = control, ControlLength = (nuint)controlSize };
-                nint received = Libc.ReceiveMessage(socket, &message, Libc.MsgDontWait | Libc.MsgCmsgCloseOnExec);
+                nint received = Libc.ReceiveMessage(socket, &message, Libc.MsgDontWait | Libc.MsgCmsgCloseOnExec | flags);
                 if (received >= 0)
                 {
-                    int descriptors = TakeDescriptors(control, (int)message.ControlLength, sink);
-                    if ((message.Flags & Libc.MsgControlTruncated) != 0 && descriptors == 0)
+                    if (sink is not null && TakeDescriptors(control, (int)message.ControlLength, sink) == 0
+                        && (message.Flags & Libc.MsgControlTruncated) != 0)
                     {
                         sink.Lost();
                     }
@@ -123,10 +140,6 @@ internal static unsafe class DescriptorSocket
             }
         }
     }
-
-    /// <summary>Bytes of kernel memory that hold what the peer has not read: an upper bound for unread messages follows from it.</summary>
-    internal static int GetUnreadMemory(SafeHandle socket) =>
-        Libc.IoctlGetInt(socket, Libc.SiocOutq, out int bytes) == 0 ? bytes : throw UnixException.FromLastError("ioctl SIOCOUTQ");
 
     private static int TakeDescriptors(byte* control, int length, IDescriptorSink sink)
     {

@@ -29,15 +29,17 @@ internal enum DescriptorEvents : uint
 }
 
 /// <summary>
-/// One thread that waits for every pidfd and every full socket of the process: .NET's own event loop takes neither. It lives as long as
-/// the process does, and sleeps when nothing happens.
+/// One thread that waits for pidfds, for full sockets, or for sockets that are to be read: .NET's own event loop takes no pidfds, and it
+/// listens to every socket for both directions, so that a peer who reads wakes it up as much as one who writes. It lives as long as the
+/// process does, and sleeps when nothing happens.
 /// </summary>
 internal sealed unsafe class DescriptorWatcher
 {
     private const int EventsPerWait = 64;
     private const int WaitForever = -1;
 
-    private static readonly Lazy<DescriptorWatcher> LazyShared = new(() => new DescriptorWatcher());
+    private static readonly Lazy<DescriptorWatcher> LazyShared = new(() => new DescriptorWatcher("descriptor-watcher"));
+    private static readonly Lazy<DescriptorWatcher> LazyReading = new(() => new DescriptorWatcher("socket-reading"));
 
     // struct epoll_event is packed on x86-64 and nowhere else.
     private static readonly int EventDataOffset = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 4 : 8;
@@ -47,15 +49,18 @@ internal sealed unsafe class DescriptorWatcher
     private readonly ConcurrentDictionary<ulong, Registration> _registrations = new();
     private ulong _lastToken;
 
-    private DescriptorWatcher()
+    private DescriptorWatcher(string name)
     {
         int epoll = Libc.EpollCreate(Libc.EpollCloseOnExec);
         _epoll = epoll >= 0 ? new OwnedDescriptor(epoll) : throw UnixException.FromLastError("epoll_create1");
-        new Thread(Run) { IsBackground = true, Name = "descriptor-watcher" }.Start();
+        new Thread(Run) { IsBackground = true, Name = name }.Start();
     }
 
-    /// <summary>The process's one.</summary>
+    /// <summary>The process's one for everything but reading.</summary>
     internal static DescriptorWatcher Shared => LazyShared.Value;
+
+    /// <summary>That for sockets to be read: an epoll takes a descriptor once, and <see cref="Shared"/> has them when they are full.</summary>
+    internal static DescriptorWatcher Reading => LazyReading.Value;
 
     /// <summary>
     /// Watches <paramref name="descriptor"/> until the result is disposed, which must happen before the descriptor is closed. A report

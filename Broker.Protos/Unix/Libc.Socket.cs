@@ -12,6 +12,7 @@ internal static partial class Libc
     internal const int SoPassRights = 83;
     internal const int ScmRights = 1;
 
+    internal const int MsgPeek = 0x2;
     internal const int MsgControlTruncated = 0x8;
     internal const int MsgDontWait = 0x40;
     internal const int MsgNoSignal = 0x4000;

@@ -25,6 +25,7 @@ internal sealed class AcceptedPeer
     {
         Id = id;
         Socket = socket;
+        Readable = ReadinessSignal.ForReading(socket.SafeHandle);
         EndPoint = endpoint;
         Credentials = credentials;
         Silence = silence;
@@ -35,6 +36,9 @@ internal sealed class AcceptedPeer
     internal ulong Id { get; }
 
     internal Socket Socket { get; }
+
+    /// <summary>Waits for what the peer says. Not for those who read with <see cref="Socket"/>'s own methods.</summary>
+    internal ReadinessSignal Readable { get; }
 
     internal UnixSocketEndPoint EndPoint { get; }
 
@@ -64,6 +68,7 @@ internal sealed class AcceptedPeer
 
         Silence.Dispose();
         _process?.Dispose();
+        Readable.Dispose();
         if (unread > 0)
         {
             UnreadDescriptors.Await(Socket, unread, budget, _onClosed);

@@ -16,7 +16,7 @@ internal sealed class DuplexPipe(PipeReader input, PipeWriter output) : IDuplexP
     internal static (IDuplexPipe Kestrel, IDuplexPipe Transport) CreatePair()
     {
         Pipe input = new(new PipeOptions(
-            readerScheduler: PipeScheduler.ThreadPool,
+            readerScheduler: PipeScheduler.Inline,
             writerScheduler: PipeScheduler.Inline,
             pauseWriterThreshold: TransportLimits.InputHighWater,
             resumeWriterThreshold: TransportLimits.InputHighWater / 2,

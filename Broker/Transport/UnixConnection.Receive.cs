@@ -1,5 +1,5 @@
 using System.IO.Pipelines;
-using System.Net.Sockets;
+using BarBroker.Unix;
 using Microsoft.AspNetCore.Connections;
 
 namespace BarBroker.Transport;
@@ -19,7 +19,7 @@ internal sealed partial class UnixConnection
             await Task.Yield();
             await ReceiveLoopAsync(_application.Output);
         }
-        catch (SocketException exception)
+        catch (UnixException exception)
         {
             error = new ConnectionResetException(exception.Message, exception);
         }
@@ -40,11 +40,14 @@ internal sealed partial class UnixConnection
         int expected = 0;
         while (true)
         {
-            // A wait without a buffer: an idle connection holds no memory. Descriptors that a client sends are dropped by the kernel,
-            // here and below, for want of a place to put them.
-            await _socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None);
+            // The buffer is taken once there is something for it: an idle connection holds no memory.
+            while (DescriptorSocket.TryPeek(_socket.SafeHandle, []) == DescriptorSocket.WouldBlock)
+            {
+                await _readable.WaitAsync();
+            }
+
             Memory<byte> buffer = input.GetMemory(TransportLimits.MinReadSize);
-            int received = await _socket.ReceiveAsync(buffer, SocketFlags.None);
+            int received = DescriptorSocket.TryReceive(_socket.SafeHandle, buffer.Span);
             if (received == 0)
             {
                 return;

@@ -19,7 +19,8 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
     private readonly UnixSocketEndPoint _endpoint;
     private readonly PeerCredentials _credentials;
     private readonly OutgoingDescriptors _descriptors;
-    private readonly WritableSignal _writable;
+    private readonly ReadinessSignal _readable;
+    private readonly ReadinessSignal _writable;
     private readonly TransportOptions _options;
     private readonly TransportLog _log;
     private readonly IDuplexPipe _application;
@@ -47,7 +48,8 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
         _options = options;
         _log = log;
         _descriptors = new OutgoingDescriptors(_socket.SafeHandle, options.Budget, TransportLimits.MaxDescriptorsPerConnection);
-        _writable = new WritableSignal(_socket.SafeHandle);
+        _readable = peer.Readable;
+        _writable = ReadinessSignal.ForWriting(_socket.SafeHandle);
         (Transport, _application) = DuplexPipe.CreatePair();
 
         ConnectionId = _id.ToString(CultureInfo.InvariantCulture);

@@ -176,7 +176,7 @@ internal sealed class UnixSocketListener : IConnectionListener
             RedeemRequest? request = null;
             using (_unbound.Token.UnsafeRegister(static clock => ((CancellationTokenSource)clock!).Cancel(), peer.Silence))
             {
-                first = await PeekAsync(peer.Socket, peer.Silence.Token);
+                first = await PeekAsync(peer.Socket, peer.Readable, peer.Silence.Token);
                 if (first == TicketPreface.FirstByte)
                 {
                     request = await _redeemer.ReadAsync(peer);
@@ -203,7 +203,7 @@ internal sealed class UnixSocketListener : IConnectionListener
                 _log.Silent(peer.Id, peer.Credentials.Uid, peer.Credentials.Pid, _options.PrefaceTimeout);
             }
         }
-        catch (SocketException exception)
+        catch (Exception exception) when (exception is SocketException or UnixException)
         {
             _log.Ended(peer.Id, exception.Message);
         }
@@ -226,7 +226,8 @@ internal sealed class UnixSocketListener : IConnectionListener
             {
                 using CancellationTokenSource limit = new(TransportLimits.TurnedAwayTimeout, _timeProvider);
                 using CancellationTokenRegistration unbound = _unbound.Token.UnsafeRegister(static limit => ((CancellationTokenSource)limit!).Cancel(), limit);
-                if (await PeekAsync(socket, limit.Token) == TicketPreface.FirstByte)
+                using ReadinessSignal readable = ReadinessSignal.ForReading(socket.SafeHandle);
+                if (await PeekAsync(socket, readable, limit.Token) == TicketPreface.FirstByte)
                 {
                     Redeemer.Answer(socket, RedeemAnswer.TooManyConnections);
                 }
@@ -243,11 +244,33 @@ internal sealed class UnixSocketListener : IConnectionListener
         }
     }
 
-    /// <summary>The first byte, which stays where it is; null when none will come.</summary>
-    private static async Task<byte?> PeekAsync(Socket socket, CancellationToken cancellationToken)
+    /// <summary>The first byte, which stays where it is; null when none will come. Giving up shuts the socket down, which ends the wait.</summary>
+    private static async Task<byte?> PeekAsync(Socket socket, ReadinessSignal readable, CancellationToken cancellationToken)
     {
         byte[] first = new byte[1];
-        return await socket.ReceiveAsync(first, SocketFlags.Peek, cancellationToken) > 0 ? first[0] : null;
+        int received;
+        using (cancellationToken.UnsafeRegister(static socket => ShutDown((Socket)socket!), socket))
+        {
+            while ((received = DescriptorSocket.TryPeek(socket.SafeHandle, first)) == DescriptorSocket.WouldBlock)
+            {
+                await readable.WaitAsync();
+            }
+        }
+
+        cancellationToken.ThrowIfCancellationRequested();
+        return received > 0 ? first[0] : null;
+    }
+
+    private static void ShutDown(Socket socket)
+    {
+        try
+        {
+            socket.Shutdown(SocketShutdown.Both);
+        }
+        catch (SocketException)
+        {
+            // The peer was faster.
+        }
     }
 
     private bool TryTakeSlot(uint uid)

@@ -239,7 +239,9 @@ internal sealed class ClientCall : IDisposable
                 ChannelStatuses.FromHttp(response.StatusCode), $"The server answered with HTTP status {(int)response.StatusCode}."));
         }
 
-        string? contentType = response.Content.Headers.ContentType?.ToString();
+        string? contentType = response.Content.Headers.NonValidated.TryGetValues(GrpcProtocol.ContentTypeHeader, out HeaderStringValues values)
+            ? values.ToString()
+            : null;
         if (!GrpcProtocol.IsGrpcContentType(contentType))
         {
             throw new RpcException(new Status(StatusCode.Unknown, $"The server answered with content type '{contentType}', which is not gRPC's."));

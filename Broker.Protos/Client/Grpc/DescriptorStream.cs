@@ -7,9 +7,28 @@ namespace BarBroker.Client.Grpc;
 /// The connection as HTTP sees it: bytes. Descriptors that come with them go to the inbox before the bytes are handed on, so they are
 /// there when a reply is read. A plain read of the socket would drop them.
 /// </summary>
-internal sealed class DescriptorStream(Socket socket, IDescriptorSink descriptors, Action onClosed) : Stream
+internal sealed class DescriptorStream : Stream
 {
+    private readonly Socket _socket;
+    private readonly IDescriptorSink _descriptors;
+    private readonly Action _onClosed;
+
+    // HTTP's loop over the frames goes on on the thread that watches the socket. It only parses them and wakes up those who wait for a
+    // response, who go on elsewhere.
+    private readonly ReadinessSignal _readable;
     private volatile bool _isOver;
+    private int _isDisposed;
+
+    // One for the owner, and one for the read that is under way: the last closes the socket, on which a wait must not be left behind.
+    private int _users = 1;
+
+    internal DescriptorStream(Socket socket, IDescriptorSink descriptors, Action onClosed)
+    {
+        _socket = socket;
+        _descriptors = descriptors;
+        _onClosed = onClosed;
+        _readable = ReadinessSignal.ForReading(socket.SafeHandle, continuesInline: true);
+    }
 
     /// <summary>The connection has ended: true before HTTP hears of it, and so before any call fails of it.</summary>
     public bool IsOver => _isOver;
@@ -24,38 +43,38 @@ internal sealed class DescriptorStream(Socket socket, IDescriptorSink descriptor
 
     public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
 
+    /// <summary>One at a time. It ends with the connection, and heeds no token while it waits.</summary>
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
+        cancellationToken.ThrowIfCancellationRequested();
+        if (!TryEnter())
+        {
+            throw new IOException("The connection to the broker is closed.");
+        }
+
         try
         {
-            while (true)
+            int received;
+            while ((received = Receive(buffer.Span)) == DescriptorSocket.WouldBlock)
             {
-                if (!buffer.IsEmpty)
-                {
-                    int received = DescriptorSocket.TryReceive(socket.SafeHandle, buffer.Span, descriptors);
-                    if (received != DescriptorSocket.WouldBlock)
-                    {
-                        if (received == 0)
-                        {
-                            End();
-                        }
-
-                        return received;
-                    }
-                }
-
-                // A wait without a buffer only peeks: it loses no descriptor.
-                await socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None, cancellationToken);
-                if (buffer.IsEmpty)
-                {
-                    return 0;
-                }
+                await _readable.WaitAsync();
             }
+
+            if (received == 0 && !buffer.IsEmpty)
+            {
+                End();
+            }
+
+            return received;
         }
-        catch (Exception exception) when (exception is SocketException or UnixException or ObjectDisposedException)
+        catch (UnixException exception)
         {
             End();
             throw new IOException("The connection to the broker broke.", exception);
+        }
+        finally
+        {
+            Leave();
         }
     }
 
@@ -65,7 +84,7 @@ internal sealed class DescriptorStream(Socket socket, IDescriptorSink descriptor
         {
             while (!buffer.IsEmpty)
             {
-                buffer = buffer[await socket.SendAsync(buffer, SocketFlags.None, cancellationToken)..];
+                buffer = buffer[await _socket.SendAsync(buffer, SocketFlags.None, cancellationToken)..];
             }
         }
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
@@ -98,18 +117,59 @@ internal sealed class DescriptorStream(Socket socket, IDescriptorSink descriptor
 
     protected override void Dispose(bool disposing)
     {
-        if (disposing)
+        if (disposing && Interlocked.Exchange(ref _isDisposed, 1) == 0)
         {
-            socket.Dispose();
+            // Ends a read that waits.
+            try
+            {
+                _socket.Shutdown(SocketShutdown.Both);
+            }
+            catch (SocketException)
+            {
+                // The broker was faster.
+            }
+
+            Leave();
             End();
         }
 
         base.Dispose(disposing);
     }
 
+    /// <summary>HTTP waits without a buffer, and has one when there is something for it.</summary>
+    private int Receive(Span<byte> buffer) => buffer.IsEmpty
+        ? DescriptorSocket.TryPeek(_socket.SafeHandle, buffer)
+        : DescriptorSocket.TryReceive(_socket.SafeHandle, buffer, _descriptors);
+
+    private bool TryEnter()
+    {
+        int users = Volatile.Read(ref _users);
+        while (users > 0)
+        {
+            int seen = Interlocked.CompareExchange(ref _users, users + 1, users);
+            if (seen == users)
+            {
+                return true;
+            }
+
+            users = seen;
+        }
+
+        return false;
+    }
+
+    private void Leave()
+    {
+        if (Interlocked.Decrement(ref _users) == 0)
+        {
+            _readable.Dispose();
+            _socket.Dispose();
+        }
+    }
+
     private void End()
     {
         _isOver = true;
-        onClosed();
+        _onClosed();
     }
 }

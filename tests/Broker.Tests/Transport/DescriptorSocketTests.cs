@@ -102,7 +102,7 @@ public sealed class DescriptorSocketTests
             filled += sent;
         }
 
-        using WritableSignal writable = new(pair.Server.SafeHandle);
+        using ReadinessSignal writable = ReadinessSignal.ForWriting(pair.Server.SafeHandle);
         for (int round = 0; round < 3; round++)
         {
             Task wait = writable.WaitAsync().AsTask();
@@ -130,13 +130,95 @@ public sealed class DescriptorSocketTests
         {
         }
 
-        using WritableSignal writable = new(pair.Server.SafeHandle);
+        using ReadinessSignal writable = ReadinessSignal.ForWriting(pair.Server.SafeHandle);
         Task wait = writable.WaitAsync().AsTask();
         pair.Client.Dispose();
         await wait.WaitAsync(TestContext.Current.CancellationToken);
 
         UnixException failure = Assert.Throws<UnixException>(() => DescriptorSocket.TrySend(pair.Server.SafeHandle, block, null));
         Assert.Contains(failure.Errno, new[] { Errno.BrokenPipe, Errno.ConnectionReset });
+    }
+
+    [Fact]
+    public void A_peek_takes_neither_bytes_nor_descriptors()
+    {
+        using SocketPair pair = new();
+        using RecordingSink sink = new();
+        using OwnedDescriptor descriptor = TestDescriptors.Create();
+        Assert.Equal(DescriptorSocket.WouldBlock, DescriptorSocket.TryPeek(pair.Client.SafeHandle, []));
+        DescriptorSocket.TrySend(pair.Server.SafeHandle, "ab"u8, descriptor);
+
+        byte[] bytes = new byte[2];
+        Assert.Equal(0, DescriptorSocket.TryPeek(pair.Client.SafeHandle, []));
+        Assert.Equal(2, DescriptorSocket.TryPeek(pair.Client.SafeHandle, bytes));
+        Assert.Equal("ab"u8, bytes);
+
+        Assert.Equal(2, DescriptorSocket.TryReceive(pair.Client.SafeHandle, bytes, sink));
+        Assert.Equal(Files.InodeOf(descriptor), Files.InodeOf(Assert.Single(sink.Descriptors)));
+        Assert.Equal(DescriptorSocket.WouldBlock, DescriptorSocket.TryPeek(pair.Client.SafeHandle, []));
+    }
+
+    [Fact]
+    public void A_read_without_a_sink_drops_descriptors_and_loses_no_bytes()
+    {
+        using SocketPair pair = new();
+        HashSet<ulong> inodes;
+        using (OwnedDescriptor descriptor = TestDescriptors.Create())
+        {
+            inodes = [Files.InodeOf(descriptor)];
+            DescriptorSocket.TrySend(pair.Server.SafeHandle, "ab"u8, descriptor);
+        }
+
+        byte[] bytes = new byte[3];
+        Assert.Equal(2, DescriptorSocket.TryReceive(pair.Client.SafeHandle, bytes));
+        Assert.Equal("ab"u8, bytes.AsSpan(0, 2));
+        Assert.Equal(0, TestDescriptors.CountOpen(inodes));
+    }
+
+    [Fact]
+    public async Task Readability_is_reported_for_bytes_that_come_for_those_that_are_there_and_for_the_end()
+    {
+        using SocketPair pair = new();
+        using ReadinessSignal readable = ReadinessSignal.ForReading(pair.Client.SafeHandle);
+        byte[] bytes = new byte[1];
+
+        Task wait = readable.WaitAsync().AsTask();
+        Assert.False(wait.IsCompleted);
+        DescriptorSocket.TrySend(pair.Server.SafeHandle, "ab"u8, null);
+        await wait.WaitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(1, DescriptorSocket.TryReceive(pair.Client.SafeHandle, bytes));
+
+        await readable.WaitAsync().AsTask().WaitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(1, DescriptorSocket.TryReceive(pair.Client.SafeHandle, bytes));
+
+        wait = readable.WaitAsync().AsTask();
+        Assert.False(wait.IsCompleted);
+        pair.Server.Dispose();
+        await wait.WaitAsync(TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
+    public async Task A_socket_can_be_waited_for_in_both_directions_at_once()
+    {
+        using SocketPair pair = new();
+        byte[] block = new byte[64 * 1024];
+        while (DescriptorSocket.TrySend(pair.Server.SafeHandle, block, null) != DescriptorSocket.WouldBlock)
+        {
+        }
+
+        using ReadinessSignal writable = ReadinessSignal.ForWriting(pair.Server.SafeHandle);
+        using ReadinessSignal readable = ReadinessSignal.ForReading(pair.Server.SafeHandle);
+        Task room = writable.WaitAsync().AsTask();
+        Task bytes = readable.WaitAsync().AsTask();
+
+        DescriptorSocket.TrySend(pair.Client.SafeHandle, "a"u8, null);
+        await bytes.WaitAsync(TestContext.Current.CancellationToken);
+        Assert.False(room.IsCompleted);
+        while (DescriptorSocket.TryReceive(pair.Client.SafeHandle, block) != DescriptorSocket.WouldBlock)
+        {
+        }
+
+        await room.WaitAsync(TestContext.Current.CancellationToken);
     }
 
     [Fact]
