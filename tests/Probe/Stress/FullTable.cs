@@ -1,3 +1,4 @@
+using System.Reflection;
 using System.Runtime.InteropServices;
 using BarBroker.Unix;
 
@@ -15,6 +16,7 @@ internal sealed class FullTable : IDisposable
     /// <param name="room">How many more can be opened.</param>
     internal FullTable(int room)
     {
+        LoadAssemblies();
         _ = BarBroker.Unix.Libc.GetResourceLimit(BarBroker.Unix.Libc.ResourceDescriptors, out _before);
 
         // Above all that are open, so that there is something to fill.
@@ -42,6 +44,27 @@ internal sealed class FullTable : IDisposable
     {
         SetLimit(_before);
         _filling.ForEach(descriptor => _ = Libc.Close(descriptor));
+    }
+
+    /// <summary>All that this program may need: the runtime does not survive having to open one without a free descriptor.</summary>
+    private static void LoadAssemblies()
+    {
+        HashSet<string> seen = [];
+        Queue<Assembly> unread = new([typeof(FullTable).Assembly]);
+        while (unread.TryDequeue(out Assembly? assembly))
+        {
+            foreach (AssemblyName name in assembly.GetReferencedAssemblies().Where(name => seen.Add(name.Name!)))
+            {
+                try
+                {
+                    unread.Enqueue(Assembly.Load(name));
+                }
+                catch (FileNotFoundException)
+                {
+                    // Packages refer to more than they bring.
+                }
+            }
+        }
     }
 
     private static unsafe void SetLimit(BarBroker.Unix.Libc.ResourceLimit limit)
