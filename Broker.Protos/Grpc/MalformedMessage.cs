@@ -6,7 +6,9 @@ namespace BarBroker.Grpc;
 internal static class MalformedMessage
 {
     /// <summary>
-    /// Also of a nested message whose length is beyond 31 bits: the parser then runs past the end of its buffer, and an array stops it.
+    /// Also where a nested message says that it is longer than 31 bits can count: the parser then runs past the end of its buffer, and is stopped
+    /// by the array, or by a slice of it.
     /// </summary>
-    internal static bool IsToldBy(Exception exception) => exception is InvalidProtocolBufferException or IndexOutOfRangeException;
+    internal static bool IsToldBy(Exception exception) =>
+        exception is InvalidProtocolBufferException or IndexOutOfRangeException or ArgumentOutOfRangeException;
 }
