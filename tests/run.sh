@@ -17,6 +17,7 @@
 #   vm-old      what the broker says on kernels that are too old
 #   vm-stress   leases under stress for minutes, on four machines (BAR_LEASE_STRESS_SECONDS each, 120)
 #   vm-long     scenarios that take a minute or more each: devices that get stuck, the broker killed (BAR_BROKER_KILLS times, 10), not root
+#   fuzz        what strangers send, mutated: BAR_BROKER_FUZZ_SECONDS (20) of each target, with BAR_BROKER_SEED if set
 #   bench       figures, one a line: `bench NAME KEY=VALUE...`
 #
 # The scenarios of `vm` begin as soon as there are programs, and go on beside the other parts: two processors do in less than ten minutes
@@ -53,12 +54,14 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 . "$root/tests/lib/kernels.sh"
 # shellcheck source=lib/stress.sh
 . "$root/tests/lib/stress.sh"
+# shellcheck source=lib/fuzz.sh
+. "$root/tests/lib/fuzz.sh"
 # shellcheck source=lib/interop.sh
 . "$root/tests/lib/interop.sh"
 # shellcheck source=lib/bench.sh
 . "$root/tests/lib/bench.sh"
 
-readonly ALL_PARTS=(lint unit e2e interop module install vm) MORE_PARTS=(vm-debug vm-iommufd vm-kernels vm-old vm-stress vm-long bench)
+readonly ALL_PARTS=(lint unit e2e interop module install vm) MORE_PARTS=(vm-debug vm-iommufd vm-kernels vm-old vm-stress vm-long fuzz bench)
 
 parts=("$@")
 ((${#parts[@]})) || parts=("${ALL_PARTS[@]}")

@@ -20,7 +20,10 @@ internal static class GrpcTimeout
     internal static bool TryParse(string? text, out TimeSpan timeout)
     {
         timeout = default;
+
+        // Digits only: the parser by itself takes a number with NULs behind it.
         if (text is null || text.Length is < 2 or > MaxDigits + 1
+            || text.AsSpan(0, text.Length - 1).ContainsAnyExceptInRange('0', '9')
             || !long.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.None, CultureInfo.InvariantCulture, out long value))
         {
             return false;

@@ -38,6 +38,8 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
     /// <exception cref="StartException">Something is in the way.</exception>
     public async Task<bool> RunAsync(BrokerPolicy policy, string policyFile, CancellationToken stop)
     {
+        // Before there is anybody who could use up the descriptors.
+        ProgramAssemblies.LoadAll();
         await using DeviceOpener opener = new(loggers, time);
         await opener.CheckKernelAsync(policy).WaitAsync(stop);
         uint group = FindGroup(policy.ClientGroup);

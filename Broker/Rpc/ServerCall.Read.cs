@@ -118,7 +118,7 @@ internal sealed partial class ServerCall
         {
             return parser.ParseFrom(message);
         }
-        catch (InvalidProtocolBufferException exception)
+        catch (Exception exception) when (MalformedMessage.IsToldBy(exception))
         {
             throw new RpcException(RpcStatuses.MessageInvalid, innerException: exception);
         }

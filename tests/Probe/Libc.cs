@@ -27,6 +27,12 @@ internal static partial class Libc
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int Open(string path, int flags);
 
+    [LibraryImport("libc", EntryPoint = "setrlimit", SetLastError = true)]
+    internal static unsafe partial int SetResourceLimit(int resource, BarBroker.Unix.Libc.ResourceLimit* limit);
+
+    [LibraryImport("libc", EntryPoint = "dup", SetLastError = true)]
+    internal static partial int Duplicate(int descriptor);
+
     [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
     internal static partial int Close(int descriptor);
 

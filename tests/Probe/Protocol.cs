@@ -55,7 +55,18 @@ internal sealed record ProbeRequest
 
     /// <summary>What to write.</summary>
     public ulong Value { get; init; }
+
+    /// <summary>How much of it, of an operation whose name begins with Stress.</summary>
+    public ProbeStress? Stress { get; init; }
 }
+
+/// <summary>How much stress. Every Acquire asks for a page of its own, from <see cref="ProbeRequest.Offset"/> of the BAR on.</summary>
+/// <param name="Connections">At a time.</param>
+/// <param name="Calls">Acquires at a time on each.</param>
+/// <param name="Rounds">How often.</param>
+/// <param name="Streams">Streams of large replies beside them, on each connection.</param>
+/// <param name="Tolerated">The ErrorInfo reason with which an Acquire may fail; any other failure is an error.</param>
+internal sealed record ProbeStress(int Connections, int Calls, int Rounds = 1, int Streams = 0, string? Tolerated = null);
 
 /// <summary>What a probe can do.</summary>
 [JsonConverter(typeof(JsonStringEnumConverter<ProbeOperation>))]
@@ -144,6 +155,30 @@ internal enum ProbeOperation
     /// leases it held, and in words with what it had done.
     /// </summary>
     EndTraffic,
+
+    /// <summary>
+    /// Acquires, all at once, and checks what came: each descriptor has the inode that its reply names, is the page that was asked for, and
+    /// nobody else's. Answers with how many, and in words with what else was done.
+    /// </summary>
+    StressAcquire,
+
+    /// <summary>The same without rest; answers after the first round of each connection, and goes on until the probe is killed.</summary>
+    StressForever,
+
+    /// <summary>The same on a bare socket, whose answers are read a byte at a time once they fill it.</summary>
+    StressByteByByte,
+
+    /// <summary>The same with a table of open descriptors that has room for <see cref="ProbeRequest.Value"/> only; answers with how many were lost.</summary>
+    StressFullTable,
+
+    /// <summary>Sends Acquires on bare sockets, reads nothing, and answers at once.</summary>
+    StressStopReading,
+
+    /// <summary>Reads and checks on those sockets what was not read. Answers with how many descriptors had come.</summary>
+    StressReadOn,
+
+    /// <summary>Closes those sockets, unread.</summary>
+    StressHangUp,
 }
 
 /// <summary>A probe's answer, one JSON line each on its standard output.</summary>

@@ -12,6 +12,7 @@ internal sealed class Session : IAsyncDisposable
     private readonly Dictionary<int, BarLease> _leases = [];
     private readonly Dictionary<int, MappedBar> _mappings = [];
     private readonly Dictionary<int, ChannelReader<string>> _deviceNews = [];
+    private readonly StressOperations _stress = new();
     private Traffic? _traffic;
     private int _lastNumber;
 
@@ -36,6 +37,7 @@ internal sealed class Session : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        _stress.Dispose();
         foreach (MappedBar mapping in _mappings.Values)
         {
             mapping.Dispose();
@@ -54,6 +56,11 @@ internal sealed class Session : IAsyncDisposable
 
     private async Task<ProbeReply> PerformAsync(ProbeRequest request)
     {
+        if (request.Stress is { } stress)
+        {
+            return await _stress.PerformAsync(request, stress);
+        }
+
         switch (request.Operation)
         {
             case ProbeOperation.Connect:

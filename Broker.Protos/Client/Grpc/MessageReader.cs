@@ -64,7 +64,7 @@ internal sealed class MessageReader(Stream body, int maxLength) : IDisposable
         {
             return parser.ParseFrom(message);
         }
-        catch (InvalidProtocolBufferException exception)
+        catch (Exception exception) when (MalformedMessage.IsToldBy(exception))
         {
             throw new RpcException(ChannelStatuses.ResponseInvalid, innerException: exception);
         }

@@ -38,7 +38,8 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
     /// <summary>Returns once it says that it serves, as it would to systemd (sd_notify(3)).</summary>
     /// <param name="policy">Makes the policy's text for a runtime directory.</param>
     /// <param name="user">Root, or who it is to run as.</param>
-    internal static async Task<BrokerProcess> StartAsync(Func<string, string> policy, int user = Users.Root)
+    /// <param name="descriptorLimit">LimitNOFILE= of its unit; null is what the tests themselves have.</param>
+    internal static async Task<BrokerProcess> StartAsync(Func<string, string> policy, int user = Users.Root, int? descriptorLimit = null)
     {
         string directory = Directory.CreateTempSubdirectory("bar-broker-e2e-").FullName;
         File.SetUnixFileMode(directory, OpenToAll);
@@ -54,6 +55,11 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
         if (user != Users.Root)
         {
             command = Stage.As(user, command, Users.BrokerGroup);
+        }
+
+        if (descriptorLimit is { } limit)
+        {
+            command = Stage.WithDescriptors(limit, command);
         }
 
         string notifySocket = Path.Combine(directory, "notify");
@@ -106,6 +112,9 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
 
     /// <summary>Completes when its log says next that the kernel has returned from such a call.</summary>
     internal Task HearUnstuckAsync(string device) => _log.HearAsync($"[2009] Device {device}: ");
+
+    /// <summary>What it has said so far that no client may bring it to say: errors, each a line.</summary>
+    internal string[] LoggedErrors() => [.. _log.ReadLines().Where(line => line.StartsWith("fail: ", StringComparison.Ordinal) || line.StartsWith("crit: ", StringComparison.Ordinal))];
 
     /// <summary>How many descriptors it has open.</summary>
     internal int CountDescriptors() => Directory.GetFileSystemEntries($"/proc/{ProcessId}/fd").Length;

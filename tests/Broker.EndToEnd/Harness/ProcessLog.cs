@@ -47,6 +47,15 @@ internal sealed class ProcessLog : IDisposable
         return seen.Task.WaitAsync(Patience.Limit);
     }
 
+    /// <summary>Everything so far.</summary>
+    internal string[] ReadLines()
+    {
+        lock (_lock)
+        {
+            return File.ReadAllLines(_path);
+        }
+    }
+
     public override string ToString()
     {
         lock (_lock)

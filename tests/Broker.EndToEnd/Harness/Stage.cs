@@ -81,6 +81,19 @@ internal static class Stage
         return wrapped;
     }
 
+    /// <summary>The same command with that many descriptors at most, as LimitNOFILE= in a unit has it.</summary>
+    internal static ProcessStartInfo WithDescriptors(int limit, ProcessStartInfo command)
+    {
+        ProcessStartInfo wrapped = Command("/usr/bin/prlimit");
+        foreach (string argument in (string[])[$"--nofile={limit}:{limit}", "--", command.FileName, .. command.ArgumentList])
+        {
+            wrapped.ArgumentList.Add(argument);
+        }
+
+        wrapped.Environment["HOME"] = command.Environment["HOME"];
+        return wrapped;
+    }
+
     // buf keeps a cache at home, which its user makes: below a directory where everybody may.
     private static string Home(string user) => Path.Combine(Homes.Value, user);
 

@@ -1,0 +1,123 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using BarBroker.Probe;
+
+namespace BarBroker.EndToEnd.Harness;
+
+/// <summary>
+/// A broker of its own on a simulated device with pages for everybody, and what it takes to say that it is as it was: no descriptor more, no
+/// lease, no error in its log. BAR_BROKER_STRESS_ROUNDS (1) makes everything that many times as long.
+/// </summary>
+internal sealed class StressBench : IAsyncDisposable
+{
+    private const string Board = "board";
+    private const int Bar = 2;
+
+    /// <summary>Pages of each user: as many as 200 connections take with 64 Acquires on each.</summary>
+    private const ulong PagesPerUser = 200 * 64;
+
+    private readonly int _descriptors;
+
+    private StressBench(BrokerProcess broker, ProbeProcess alice, ProbeProcess admin, int descriptors)
+    {
+        Broker = broker;
+        Alice = alice;
+        Admin = admin;
+        _descriptors = descriptors;
+    }
+
+    /// <summary>How many times longer than usual.</summary>
+    internal static int Rounds { get; } = int.Parse(Environment.GetEnvironmentVariable("BAR_BROKER_STRESS_ROUNDS") ?? "1", CultureInfo.InvariantCulture);
+
+    internal BrokerProcess Broker { get; }
+
+    internal ProbeProcess Alice { get; }
+
+    internal ProbeProcess Admin { get; }
+
+    /// <param name="user">Root, or who the broker is to run as.</param>
+    /// <param name="descriptorLimit">Its LimitNOFILE=.</param>
+    internal static async Task<StressBench> StartAsync(int user = Users.Root, int? descriptorLimit = null)
+    {
+        BrokerProcess broker = await BrokerProcess.StartAsync(Policy, user, descriptorLimit);
+        ProbeProcess alice = ProbeProcess.Start(Users.Alice);
+        ProbeProcess admin = ProbeProcess.Start(Users.Root);
+
+        // The sockets that a broker opens when it is first used, it keeps: the count begins after that.
+        await alice.AskAsync(RequestOf(Users.Alice, broker, ProbeOperation.StressAcquire, new ProbeStress(Connections: 2, Calls: 8, Streams: 1)));
+        await CountLeasesAsync(admin, broker);
+        await Patience.UntilAsync(() => !CountedFiles(broker).Any(IsOfClient), () => $"The broker has {Show(broker)}.");
+        return new StressBench(broker, alice, admin, CountedFiles(broker).Count());
+    }
+
+    /// <summary>What a user's probe is to be asked, to do that.</summary>
+    internal ProbeRequest RequestOf(int user, ProbeOperation operation, ProbeStress stress) => RequestOf(user, Broker, operation, stress);
+
+    /// <summary>As an admin counts them.</summary>
+    internal Task<int> CountLeasesAsync() => CountLeasesAsync(Admin, Broker);
+
+    /// <summary>Waits until there are that many leases. The broker tells admins, but not when they change.</summary>
+    internal async Task UntilLeasesAsync(Func<int, bool> condition)
+    {
+        using CancellationTokenSource limit = new(Patience.Limit);
+        for (int leases = await CountLeasesAsync(); !condition(leases); leases = await CountLeasesAsync())
+        {
+            Assert.False(limit.IsCancellationRequested, $"The broker has {leases} leases.");
+        }
+    }
+
+    /// <summary>Once all clients of a scenario are gone: the broker has nothing left of them, and has no error to tell.</summary>
+    internal async Task IsAsItWasAsync()
+    {
+        await UntilLeasesAsync(leases => leases == 0);
+        await Patience.UntilAsync(() => CountedFiles(Broker).Count() <= _descriptors, () => $"The broker had {_descriptors} descriptors, and now has {Show(Broker)}.");
+        Assert.Empty(Broker.LoggedErrors());
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Alice.DisposeAsync();
+        await Admin.DisposeAsync();
+        await Broker.DisposeAsync();
+    }
+
+    private static async Task<int> CountLeasesAsync(ProbeProcess admin, BrokerProcess broker)
+    {
+        JsonNode answer = await admin.CallAsync(broker.AdminSocket, "barbroker.v1.Admin/ListLeases", "{}");
+        return answer["leases"]?.AsArray().Count ?? 0;
+    }
+
+    private static ProbeRequest RequestOf(int user, BrokerProcess broker, ProbeOperation operation, ProbeStress stress) => new()
+    {
+        Operation = operation,
+        Socket = broker.ClientSocket,
+        Device = Board,
+        Bar = Bar,
+        Offset = OffsetOf(user),
+        Stress = stress,
+    };
+
+    private static ulong OffsetOf(int user) => user == Users.Alice ? 0 : PagesPerUser * Machine.Page;
+
+    private static bool IsOfClient(string target) => target.Contains("bar-broker:", StringComparison.Ordinal) || target.Contains("pidfd", StringComparison.Ordinal);
+
+    /// <summary>All but the program's own: an assembly, or what a debugger knows of it, is opened when something in it is first needed.</summary>
+    private static IEnumerable<string> CountedFiles(BrokerProcess broker) => broker.OpenFiles().Where(target => Path.GetExtension(target) is not (".dll" or ".pdb"));
+
+    private static string Show(BrokerProcess broker) => string.Join(
+        ", ", CountedFiles(broker).Select(target => target.Split('[')[0]).GroupBy(target => target).Select(kind => $"{kind.Count()} of {kind.Key}"));
+
+    private static string Policy(string runtimeDirectory) => $$"""
+        {
+          "runtimeDirectory": "{{runtimeDirectory}}",
+          "clientGroup": "{{Users.ClientGroup}}",
+          "devices": { "{{Board}}": { "simulated": { "bars": { "{{Bar}}": {{2 * PagesPerUser * Machine.Page}} } } } },
+          "grants": [
+            { "uid": {{Users.Alice}}, "device": "{{Board}}", "areas": [{{Area(Users.Alice)}}], "access": "read-write" },
+            { "uid": {{Users.Bob}}, "device": "{{Board}}", "areas": [{{Area(Users.Bob)}}], "access": "read-write" },
+          ],
+        }
+        """;
+
+    private static string Area(int user) => $$"""{ "bar": {{Bar}}, "offset": {{OffsetOf(user)}}, "length": {{PagesPerUser * Machine.Page}} }""";
+}
