@@ -1,5 +1,7 @@
 using System.IO.Pipelines;
 using System.Net.Sockets;
+using BarBroker.Transport.Counting;
+using BarBroker.Transport.Metering;
 using Microsoft.AspNetCore.Connections;
 
 namespace BarBroker.Transport;
@@ -53,7 +55,13 @@ internal sealed partial class UnixConnection
             if (expected < Preface.Length && ContinuesPreface(buffer.Span[..received], ref expected))
             {
                 await _silence.DisposeAsync();
-                _peer.Silence.Dispose();
+                _peer.EndSilence();
+            }
+
+            if (expected >= 0 && _meter.Follow(buffer.Span[..received]) is { } kind)
+            {
+                await EndFloodAsync(kind);
+                return;
             }
 
             input.Advance(received);
@@ -82,8 +90,21 @@ internal sealed partial class UnixConnection
         return expected == Preface.Length;
     }
 
+    /// <summary>Ends the connection, and says why if the peer reads at all.</summary>
+    private async Task EndFloodAsync(FrameKind kind)
+    {
+        _options.Counters.FrameFloods.Add(kind);
+        _log.Flood(_id, _credentials.Uid, _credentials.Pid, kind);
+        _options.Offences.Add(ConnectionId);
+        _farewell = new Farewell(kind);
+        _application.Input.CancelPendingRead();
+        await _sending.WaitAsync(TransportLimits.FarewellTimeout, _time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        Abort(_farewell.Reason);
+    }
+
     private void OnSilent()
     {
+        _options.Counters.ProtocolErrors.Add(BrokenProtocol.Silent);
         _log.Silent(_id, _credentials.Uid, _credentials.Pid, _options.PrefaceTimeout);
         Abort(new ConnectionAbortedException($"The peer did not speak HTTP/2 within {_options.PrefaceTimeout}."));
     }
