@@ -46,11 +46,20 @@ internal static class TransportLimits
     /// </summary>
     internal const int ArrivalsPerWindow = 1024;
 
+    /// <summary>
+    /// Refused connections after which accepting rests for <see cref="RefusalPause"/>: a process that connects in a loop would otherwise get a whole
+    /// processor of the broker's for being refused. Whoever else connects meanwhile waits behind a full <see cref="Backlog"/> for some 100 ms at worst.
+    /// </summary>
+    internal const int RefusalsPerPause = 8;
+
     /// <summary>How long each of these may take to say so: a redeeming client sends its ticket right after connecting.</summary>
     internal static readonly TimeSpan TurnedAwayTimeout = TimeSpan.FromSeconds(1);
 
     /// <summary>Begins with a user's first. Short, since other processes of that user may be without a fault.</summary>
     internal static readonly TimeSpan OffenceWindow = TimeSpan.FromSeconds(10);
+
+    /// <summary>The least that timers can do.</summary>
+    internal static readonly TimeSpan RefusalPause = TimeSpan.FromMilliseconds(1);
 
     /// <summary>Begins with a user's first.</summary>
     internal static readonly TimeSpan ArrivalWindow = TimeSpan.FromSeconds(10);

@@ -97,11 +97,16 @@ internal sealed class UnixSocketListener : IConnectionListener
 
     private async Task AcceptLoopAsync()
     {
+        int refused = 0;
         while (true)
         {
             try
             {
-                Open(await _bound.Socket.AcceptAsync(_unbound.Token));
+                if (!TryOpen(await _bound.Socket.AcceptAsync(_unbound.Token)) && ++refused % TransportLimits.RefusalsPerPause == 0)
+                {
+                    // By the machine's clock, whatever the broker's is: it is the machine that is to be spared.
+                    await Task.Delay(TransportLimits.RefusalPause, _unbound.Token);
+                }
             }
             catch (Exception) when (_unbound.IsCancellationRequested)
             {
@@ -119,7 +124,8 @@ internal sealed class UnixSocketListener : IConnectionListener
         }
     }
 
-    private void Open(Socket socket)
+    /// <returns>False when it was refused.</returns>
+    private bool TryOpen(Socket socket)
     {
         UserAccount? account = null;
         try
@@ -129,7 +135,7 @@ internal sealed class UnixSocketListener : IConnectionListener
             if (account is null)
             {
                 Follow(TurnAwayAsync(socket));
-                return;
+                return false;
             }
 
             OwnedDescriptor? process = PeerIdentity.OpenProcess(socket.SafeHandle, credentials.Pid);
@@ -144,6 +150,7 @@ internal sealed class UnixSocketListener : IConnectionListener
                 account);
             _log.Accepted(accepted.Id, _endpoint.Path, credentials.Uid, credentials.Gid, credentials.Pid);
             Follow(WelcomeAsync(accepted));
+            return true;
         }
         catch (UnixException exception)
         {
@@ -157,6 +164,7 @@ internal sealed class UnixSocketListener : IConnectionListener
             _options.Counters.ConnectionsRefused.Add(RefusedConnection.UnknownPeer);
             _log.PeerUnknown(exception, _endpoint.Path);
             socket.Dispose();
+            return false;
         }
     }
 

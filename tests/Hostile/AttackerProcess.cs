@@ -7,9 +7,6 @@ namespace BarBroker.Hostile;
 /// <summary>The attacker, under a user of its own: what is limited by user is its alone.</summary>
 internal sealed class AttackerProcess : IAsyncDisposable
 {
-    /// <summary>Nobody else's.</summary>
-    internal const int User = 1666;
-
     private readonly Process _process;
     private readonly ProcessLog _log;
 
@@ -19,7 +16,8 @@ internal sealed class AttackerProcess : IAsyncDisposable
         _log = log;
     }
 
-    internal static AttackerProcess Start(Attack attack, string socket)
+    /// <summary>Starts it under a user whom nothing is held against yet.</summary>
+    internal static AttackerProcess Start(Attack attack, string socket, int user)
     {
         ProcessStartInfo command = Stage.Broker();
         command.ArgumentList.Clear();
@@ -28,7 +26,7 @@ internal sealed class AttackerProcess : IAsyncDisposable
             command.ArgumentList.Add(argument);
         }
 
-        Process process = Process.Start(Politely(Stage.As(User, command)))!;
+        Process process = Process.Start(Politely(Stage.As(user, command)))!;
         return new AttackerProcess(process, ProcessLog.Follow(process, $"attacker-{attack.Name}", outputToo: false));
     }
 

@@ -13,6 +13,7 @@ internal static class Trial
     private const double MostRatio = 3;
     private const string Prefix = "bar_broker.wire.";
     private const int PairsOfSlices = 8;
+    private const int FirstUser = 1700;
 
     private static readonly TimeSpan Slice = TimeSpan.FromMilliseconds(500);
 
@@ -31,7 +32,7 @@ internal static class Trial
           },
           "grants": [
             { "uid": 0, "device": "board", "windows": ["left"], "access": "read-write" },
-            { "uid": {{AttackerProcess.User}}, "device": "board", "areas": [{ "bar": 2, "offset": "512KiB", "length": "512KiB" }], "access": "read-only", "exclusive": false }
+            { "gid": {{Users.ClientGroup}}, "device": "board", "areas": [{ "bar": 2, "offset": "512KiB", "length": "512KiB" }], "access": "read-only", "exclusive": false }
           ]
         }
         """;
@@ -45,9 +46,10 @@ internal static class Trial
         await using Victim victim = await Victim.ConnectAsync(broker.ClientSocket);
         await victim.WorkAsync(Slice * 6, new Samples(), new Samples());
         int passed = 0;
+        int user = FirstUser;
         foreach (Attack attack in attacks)
         {
-            if (await TryAsync(attack, broker, admin, victim))
+            if (await TryAsync(attack, broker, admin, victim, user++))
             {
                 passed++;
             }
@@ -57,12 +59,12 @@ internal static class Trial
         return passed == attacks.Count;
     }
 
-    private static async Task<bool> TryAsync(Attack attack, BrokerProcess broker, UnixGrpcChannel admin, Victim victim)
+    private static async Task<bool> TryAsync(Attack attack, BrokerProcess broker, UnixGrpcChannel admin, Victim victim, int user)
     {
         (Samples Calls, Samples Leases) quiet = (new(), new());
         (Samples Calls, Samples Leases) attacked = (new(), new());
         long before = await CountAsync(attack, admin);
-        await using AttackerProcess attacker = AttackerProcess.Start(attack, broker.ClientSocket);
+        await using AttackerProcess attacker = AttackerProcess.Start(attack, broker.ClientSocket, user);
         await attacker.EndAsync();
         for (int pair = 0; pair < PairsOfSlices; pair++)
         {

@@ -27,7 +27,7 @@ internal static class AttackList
         new StreamFlood(),
         new RapidReset(),
         new Nonsense("hpack_bomb", ["connection"], AttackSocket.Frame(AttackSocket.Headers, AttackSocket.EndHeaders, 1, Bomb)),
-        new Nonsense("hpack_nonsense", ["header_compression"], AttackSocket.Frame(AttackSocket.Headers, AttackSocket.EndHeaders, 1, [0x80])),
+        new Nonsense("hpack_nonsense", ["header_compression"], AttackSocket.Frame(AttackSocket.Headers, AttackSocket.EndHeaders, 1, [0x80 | 126])),
         new Nonsense("oversized_frames", ["connection"], AttackSocket.Frame(0, 0, 1, new byte[(16 * 1024) + 1])),
         new OversizedMessages(),
         new HeldCalls(),

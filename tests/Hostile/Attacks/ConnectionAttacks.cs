@@ -1,7 +1,7 @@
 namespace BarBroker.Hostile.Attacks;
 
 /// <summary>Connections that are held, and more that are asked for than there are.</summary>
-internal abstract class HeldConnections(string name, string kind) : Attack(name, "connections.refused", kind)
+internal abstract class HeldConnections(string name, string kind) : Attack(name, "connections.refused", kind, "user_too_often")
 {
     private const int Most = 256;
     private const int PerStrike = 50;
