@@ -17,7 +17,8 @@ internal static class KestrelEvents
         "Http2ConnectionError" => BrokenProtocol.Connection,
         "HPackDecodingError" => BrokenProtocol.HeaderCompression,
         "Http2StreamError" => BrokenProtocol.Stream,
-        "Http2QueueOperationsExceeded" => BrokenProtocol.OutputQueue,
+        "Http2QueueOperationsExceeded" or "Http2FlowControlQueueOperationsExceeded" => BrokenProtocol.OutputQueue,
+        "Http2TooManyEnhanceYourCalms" => BrokenProtocol.RapidReset,
 
         // It stumbled over something: "Connection processing ended abnormally."
         null when eventId.Id == 0 && logLevel == LogLevel.Warning && exception is not null => BrokenProtocol.Connection,

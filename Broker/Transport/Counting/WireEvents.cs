@@ -39,6 +39,9 @@ internal enum BrokenProtocol
 
     /// <summary>Each answer that found the connection's queue full: of calls beyond the limit, or that were reset at once. It ends the connection.</summary>
     OutputQueue,
+
+    /// <summary>A connection that went on beginning calls while those that it had reset were still being dropped.</summary>
+    RapidReset,
 }
 
 /// <summary>Why a call was turned away before its handler saw it.</summary>

@@ -180,7 +180,7 @@ public sealed class ProtocolLimitTests
         // By Kestrel, when it can't drop them as fast; by the meter otherwise.
         await ReadToEndAsync(client);
         Assert.InRange(host.Counters.Frames[TakenFrame.Reset], 1, resets - 1);
-        Assert.True(host.Counters.ProtocolErrors[BrokenProtocol.OutputQueue] + host.Counters.ProtocolErrors[BrokenProtocol.Connection] + host.Counters.FrameFloods[FrameKind.Reset] > 0);
+        Assert.True(host.Counters.ProtocolErrors[BrokenProtocol.OutputQueue] + host.Counters.ProtocolErrors[BrokenProtocol.RapidReset] + host.Counters.FrameFloods[FrameKind.Reset] > 0);
     }
 
     [Fact]

@@ -18,7 +18,7 @@ internal sealed class StreamFlood() : Attack("stream_flood", "protocol_errors", 
 }
 
 /// <summary>Calls that are reset as soon as they are opened.</summary>
-internal sealed class RapidReset() : Attack("rapid_reset", "protocol_errors", "output_queue", "connection")
+internal sealed class RapidReset() : Attack("rapid_reset", "protocol_errors", "output_queue", "rapid_reset")
 {
     private const int Calls = 2000;
 
