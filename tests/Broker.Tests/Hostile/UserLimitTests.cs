@@ -28,13 +28,13 @@ public sealed class UserLimitTests
         TaskCompletionSource[] begun = [NewSource(), NewSource()];
         TaskCompletionSource[] end = [NewSource(), NewSource()];
         int calls = -1;
-        host.Service.OnUnary = async (request, _) =>
+        host.Service.OnUnary = async (request, context) =>
         {
             int call = Interlocked.Increment(ref calls);
             if (call < begun.Length)
             {
                 begun[call].SetResult();
-                await end[call].Task;
+                await end[call].Task.WaitAsync(context.CancellationToken);
             }
 
             return request;
