@@ -5,6 +5,7 @@ using BarBroker.Leases;
 using BarBroker.Policy;
 using BarBroker.Rpc;
 using BarBroker.Rpc.Services;
+using BarBroker.Transport.Counting;
 using BarBroker.Unix;
 
 namespace BarBroker.Hosting;
@@ -48,7 +49,8 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
         IBarDevice[] open = [.. devices.Where(device => device is not UnopenedDevice)];
         LeaseTable leases = new(open, new LeaseLimits(), time, loggers.CreateLogger<LeaseTable>());
         BrokerService broker = new(served, leases, loggers.CreateLogger<BrokerService>());
-        AdminService admin = new(served, leases, loggers.CreateLogger<AdminService>());
+        WireCounters counters = new();
+        AdminService admin = new(served, leases, counters, loggers.CreateLogger<AdminService>());
         string brokerSocket = Path.Combine(policy.RuntimeDirectory, BrokerSocketName);
         string adminSocket = Path.Combine(policy.RuntimeDirectory, AdminSocketName);
         await using GrpcServer server = new(
@@ -59,6 +61,7 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
                     new GrpcEndpoint { SocketPath = brokerSocket, Services = [broker], Mode = BrokerSocketMode, Group = group, TakesTickets = true },
                     new GrpcEndpoint { SocketPath = adminSocket, Services = [admin], Mode = AdminSocketMode },
                 ],
+                Counters = counters,
             },
             loggers,
             time);

@@ -1,3 +1,4 @@
+using BarBroker.Transport.Counting;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -10,6 +11,8 @@ internal sealed class GrpcApplication(GrpcServerOptions options, RpcLog log, boo
     : IHttpApplication<ServerCall>
 {
     internal RpcLog Log => log;
+
+    internal WireCounters Counters => options.Counters;
 
     /// <summary>Asked once: the line for each call costs a format otherwise.</summary>
     internal bool LogsCalls => logsCalls;

@@ -10,6 +10,18 @@ internal static class GrpcLimits
     internal const int MaxConnectionsPerUser = 256;
 
     /// <summary>
+    /// Connections of one user that have not spoken: half of them, so that whoever connects and says nothing keeps room for those that do. Not
+    /// fewer: on a busy host many processes of one service may start at once, each taking its time between connecting and its first byte.
+    /// </summary>
+    internal const int MaxSilentPerUser = 128;
+
+    /// <summary>
+    /// Calls of one user under way, on all connections: ten connections' worth. Each costs some kilobytes while it lasts, and its handler may wait
+    /// for a device. A client with more to ask waits for answers first.
+    /// </summary>
+    internal const int MaxCallsPerUser = 1024;
+
+    /// <summary>
     /// Bytes of request bodies that one connection, and one call, may send ahead. Requests are some hundred bytes; Kestrel's own windows
     /// (1 MiB and 768 KiB) would let idle handlers hold that much for each connection.
     /// </summary>
@@ -26,6 +38,24 @@ internal static class GrpcLimits
 
     /// <summary>gRPC's usual limit for metadata. Headers are held as long as their call lasts, so what was said of messages holds here too.</summary>
     internal const int MaxRequestHeadersSize = 8 * 1024;
+
+    /// <summary>gRPC needs a dozen. Each costs a dictionary's entry, and Kestrel's own limit is 100.</summary>
+    internal const int MaxRequestHeaderCount = 64;
+
+    /// <summary>
+    /// Bytes of the method, the path and the version in HTTP/1's writing, which Kestrel holds HTTP/2's to as well. The longest path here has some
+    /// 60; its own limit is 8 KiB.
+    /// </summary>
+    internal const int MaxRequestLineSize = 1024;
+
+    /// <summary>
+    /// Bytes of answers that one call may have written ahead of a client that does not read, beyond the window that HTTP/2 gives. Kestrel's own
+    /// 64 KiB would be 6.4 MiB for each connection. The largest answer has some 10 KiB, and a larger one waits, no more.
+    /// </summary>
+    internal const int ResponseBufferSize = 16 * 1024;
+
+    /// <summary>How long a header block may take from its first frame to its last: clients send it in one piece. Kestrel's own limit is 30 s.</summary>
+    internal static readonly TimeSpan RequestHeadersTimeout = TimeSpan.FromSeconds(10);
 
     /// <summary>
     /// A client writes its preface right after connecting. A cold runtime on a busy or emulated machine took more than five seconds for that;
@@ -44,4 +74,7 @@ internal static class GrpcLimits
     /// the table to connections and devices.
     /// </summary>
     internal static int DescriptorsUnderWay(ulong tableLimit) => (int)Math.Clamp(tableLimit / 2, 1, 65_536);
+
+    /// <summary>A quarter of them: what one user leaves unread costs the others nothing.</summary>
+    internal static int DescriptorsUnderWayPerUser(int descriptors) => Math.Max(descriptors / 4, 1);
 }

@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using BarBroker.Grpc.Health.V1;
 using BarBroker.Rpc.BuiltIn;
 using BarBroker.Transport;
+using BarBroker.Transport.Counting;
 using BarBroker.Transport.Redeem;
 using BarBroker.Unix;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -19,6 +20,7 @@ public sealed class GrpcServer : IAsyncDisposable
     private readonly KestrelServer _kestrel;
     private readonly TicketBook _tickets;
     private readonly RpcLog _log;
+    private readonly WireCounters _counters;
     private bool _stopped;
 
     /// <summary>Checks the options and binds every method; nothing is opened yet.</summary>
@@ -36,18 +38,25 @@ public sealed class GrpcServer : IAsyncDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxReceiveMessageSize, 0);
         ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(options.PrefaceTimeout, TimeSpan.Zero);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxDescriptorsUnderWay ?? 1, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxDescriptorsUnderWayPerUser ?? 1, 1);
 
         ILogger logger = loggerFactory.CreateLogger<GrpcServer>();
         _log = new RpcLog(logger);
+        _counters = options.Counters;
         string[] served = [.. options.Endpoints.SelectMany(static endpoint => NamesOf(endpoint))];
         _endpoints = [.. options.Endpoints.Select(endpoint => Serve(endpoint, served.Except(NamesOf(endpoint)).ToFrozenSet(StringComparer.Ordinal)))];
         _application = new GrpcApplication(options, _log, logger.IsEnabled(LogLevel.Debug), timeProvider, _stopping.Token);
-        DescriptorBudget budget = new(options.MaxDescriptorsUnderWay ?? GrpcLimits.DescriptorsUnderWay(DescriptorTable.GetLimit()));
+        int descriptors = options.MaxDescriptorsUnderWay ?? GrpcLimits.DescriptorsUnderWay(DescriptorTable.GetLimit());
+        DescriptorBudget budget = new(descriptors, options.MaxDescriptorsUnderWayPerUser ?? GrpcLimits.DescriptorsUnderWayPerUser(descriptors), options.Counters);
         ConnectionNumbers numbers = new();
-        TicketLog ticketLog = new(loggerFactory.CreateLogger<TicketBook>());
-        _tickets = new TicketBook(budget, numbers, ticketLog, timeProvider);
-        UnixSocketTransport transport = new(new TransportOptions(options.PrefaceTimeout, budget, numbers, _tickets, ticketLog), loggerFactory, timeProvider);
-        _kestrel = new KestrelServer(Options.Create(CreateKestrelOptions()), transport, new KestrelLoggerFactory(loggerFactory, _log));
+        WarningThrottle throttle = new(timeProvider);
+        TicketLog ticketLog = new(loggerFactory.CreateLogger<TicketBook>(), throttle);
+        _tickets = new TicketBook(budget, numbers, ticketLog, options.Counters, timeProvider);
+        TransportLog transportLog = new(loggerFactory.CreateLogger<UnixSocketTransport>(), throttle);
+        Offences offences = new(transportLog);
+        TransportOptions shared = new(options.PrefaceTimeout, budget, numbers, _tickets, ticketLog, options.Counters, offences);
+        UnixSocketTransport transport = new(shared, transportLog, timeProvider);
+        _kestrel = new KestrelServer(Options.Create(CreateKestrelOptions()), transport, new KestrelLoggerFactory(loggerFactory, _log, throttle, options.Counters, offences));
         Health.Set(string.Empty, HealthCheckResponse.Types.ServingStatus.Serving);
     }
 
@@ -87,6 +96,7 @@ public sealed class GrpcServer : IAsyncDisposable
         await StopAsync(new CancellationToken(canceled: true));
         _kestrel.Dispose();
         _stopping.Dispose();
+        _counters.Dispose();
     }
 
     private static IEnumerable<string> NamesOf(GrpcEndpoint endpoint) => endpoint.Services.Select(static service => service.Descriptor.FullName);
@@ -95,6 +105,8 @@ public sealed class GrpcServer : IAsyncDisposable
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(endpoint.MaxConnections, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(endpoint.MaxConnectionsPerUser, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(endpoint.MaxSilentPerUser, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(endpoint.MaxCallsPerUser, 1);
         DescriptorIndex index = new();
         List<IGrpcService> services = [.. endpoint.Services, new HealthService(Health, elsewhere), new ReflectionService(index), new AlphaReflectionService(index)];
         foreach (IGrpcService service in services)
@@ -108,8 +120,7 @@ public sealed class GrpcServer : IAsyncDisposable
             Mode = endpoint.Mode,
             Group = endpoint.Group,
             Inherited = endpoint.Inherited,
-            MaxConnections = endpoint.MaxConnections,
-            MaxConnectionsPerUser = endpoint.MaxConnectionsPerUser,
+            Limits = new UserLimits(endpoint.MaxConnections, endpoint.MaxConnectionsPerUser, endpoint.MaxSilentPerUser, endpoint.MaxCallsPerUser),
             TakesTickets = endpoint.TakesTickets,
         };
     }
@@ -130,6 +141,11 @@ public sealed class GrpcServer : IAsyncDisposable
         kestrel.Limits.Http2.InitialConnectionWindowSize = GrpcLimits.ConnectionWindow;
         kestrel.Limits.Http2.InitialStreamWindowSize = GrpcLimits.StreamWindow;
         kestrel.Limits.MaxRequestHeadersTotalSize = GrpcLimits.MaxRequestHeadersSize;
+        kestrel.Limits.Http2.MaxRequestHeaderFieldSize = GrpcLimits.MaxRequestHeadersSize;
+        kestrel.Limits.MaxRequestHeaderCount = GrpcLimits.MaxRequestHeaderCount;
+        kestrel.Limits.MaxRequestLineSize = GrpcLimits.MaxRequestLineSize;
+        kestrel.Limits.RequestHeadersTimeout = GrpcLimits.RequestHeadersTimeout;
+        kestrel.Limits.MaxResponseBufferSize = GrpcLimits.ResponseBufferSize;
         foreach (ServedEndPoint endpoint in _endpoints)
         {
             kestrel.Listen(endpoint, static listen => listen.Protocols = HttpProtocols.Http2);

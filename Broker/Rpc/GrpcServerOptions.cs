@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Net.Sockets;
+using BarBroker.Transport.Counting;
 
 namespace BarBroker.Rpc;
 
@@ -27,6 +28,12 @@ public sealed class GrpcEndpoint
     /// <summary>Connections of one uid at a time, so that one user can't lock the others out.</summary>
     public int MaxConnectionsPerUser { get; init; } = GrpcLimits.MaxConnectionsPerUser;
 
+    /// <summary>Connections of one uid at a time that have not sent the HTTP/2 preface, or a ticket.</summary>
+    public int MaxSilentPerUser { get; init; } = GrpcLimits.MaxSilentPerUser;
+
+    /// <summary>Calls of one uid under way, on all its connections; one more is RESOURCE_EXHAUSTED.</summary>
+    public int MaxCallsPerUser { get; init; } = GrpcLimits.MaxCallsPerUser;
+
     /// <summary>Calls here may give out tickets, which are redeemed here. A connection that comes with one to another endpoint is told that it is none.</summary>
     public bool TakesTickets { get; init; }
 }
@@ -45,4 +52,10 @@ public sealed class GrpcServerOptions
 
     /// <summary>Descriptors on their way on all connections; null takes half of RLIMIT_NOFILE.</summary>
     public int? MaxDescriptorsUnderWay { get; init; }
+
+    /// <summary>Of these, how many to the connections of one uid to one endpoint; null takes a quarter.</summary>
+    public int? MaxDescriptorsUnderWayPerUser { get; init; }
+
+    /// <summary>Learn what happens on the wire. The server disposes them.</summary>
+    internal WireCounters Counters { get; init; } = new();
 }

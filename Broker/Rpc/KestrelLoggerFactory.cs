@@ -1,19 +1,30 @@
+using BarBroker.Transport;
+using BarBroker.Transport.Counting;
 using Microsoft.AspNetCore.Connections;
 
 namespace BarBroker.Rpc;
 
 /// <summary>
-/// Hands Kestrel its loggers, and listens to one: Kestrel rejects a request whose <c>:authority</c> is a percent-encoded path, which newer
-/// gRPC-core clients send for Unix sockets, and says so at Debug only. To the client it looks like a broken server.
+/// Hands Kestrel its loggers, and listens to two of them: what Kestrel ends by itself it tells nobody else, and most of it at Debug only. It is
+/// counted, and held against the user; what it logs of it is throttled.
 /// </summary>
-internal sealed class KestrelLoggerFactory(ILoggerFactory inner, RpcLog log) : ILoggerFactory
+internal sealed class KestrelLoggerFactory(ILoggerFactory inner, RpcLog log, WarningThrottle throttle, WireCounters counters, Offences offences) : ILoggerFactory
 {
+    private const string GeneralCategory = "Microsoft.AspNetCore.Server.Kestrel";
     private const string Http2Category = "Microsoft.AspNetCore.Server.Kestrel.Http2";
+
+    /// <summary>The connection that Kestrel is at: its general logger says so by a scope, and then no more.</summary>
+    private readonly AsyncLocal<string?> _connection = new();
 
     public ILogger CreateLogger(string categoryName)
     {
         ILogger logger = inner.CreateLogger(categoryName);
-        return categoryName == Http2Category ? new Http2Logger(logger, log) : logger;
+        return categoryName switch
+        {
+            Http2Category => new KestrelLogger(this, logger, LogLevel.Debug),
+            GeneralCategory => new KestrelLogger(this, logger, LogLevel.Warning),
+            _ => logger,
+        };
     }
 
     public void AddProvider(ILoggerProvider provider) => inner.AddProvider(provider);
@@ -23,23 +34,48 @@ internal sealed class KestrelLoggerFactory(ILoggerFactory inner, RpcLog log) : I
         // The inner factory is somebody else's.
     }
 
-    private sealed class Http2Logger(ILogger inner, RpcLog log) : ILogger
+    /// <summary>Hears what happened, whether it is logged or not.</summary>
+    private void Hear<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception)
     {
-        // Kestrel's English; a test notices when it changes.
-        private const string InvalidHost = "Invalid Host header";
+        // Kestrel rejects a request whose :authority is a percent-encoded path, which newer gRPC-core clients send for Unix sockets. To the
+        // client it looks like a broken server.
+        if (exception is ConnectionAbortedException && exception.Message.StartsWith(KestrelEvents.InvalidHost, StringComparison.Ordinal)
+            && throttle.Passes(204, uid: null, out _))
+        {
+            log.AuthorityRejected(exception.Message);
+        }
 
+        if (KestrelEvents.KindOf(logLevel, eventId, exception) is { } kind)
+        {
+            counters.ProtocolErrors.Add(kind);
+            if (kind != BrokenProtocol.Stream && (KestrelEvents.ConnectionId(state) ?? _connection.Value) is { } connection)
+            {
+                offences.Add(connection);
+            }
+        }
+    }
+
+    /// <param name="factory">Hears.</param>
+    /// <param name="inner">Logs.</param>
+    /// <param name="least">From which level on it is to hear: what is below costs nothing.</param>
+    private sealed class KestrelLogger(KestrelLoggerFactory factory, ILogger inner, LogLevel least) : ILogger
+    {
         public IDisposable? BeginScope<TState>(TState state)
-            where TState : notnull => inner.BeginScope(state);
+            where TState : notnull
+        {
+            if (KestrelEvents.ConnectionId(state) is { } connection)
+            {
+                factory._connection.Value = connection;
+            }
 
-        // HTTP/2 logs at Debug only what went wrong: listening costs nothing while all is well.
-        public bool IsEnabled(LogLevel logLevel) => logLevel == LogLevel.Debug || inner.IsEnabled(logLevel);
+            return inner.BeginScope(state);
+        }
+
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= least || inner.IsEnabled(logLevel);
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
-            if (exception is ConnectionAbortedException && exception.Message.StartsWith(InvalidHost, StringComparison.Ordinal))
-            {
-                log.AuthorityRejected(exception.Message);
-            }
+            factory.Hear(logLevel, eventId, state, exception);
 
             // What a peer does is no error of ours; Kestrel calls one that resets calls faster than it reads critical.
             if (exception is ConnectionAbortedException && logLevel > LogLevel.Warning)
@@ -47,10 +83,13 @@ internal sealed class KestrelLoggerFactory(ILoggerFactory inner, RpcLog log) : I
                 logLevel = LogLevel.Warning;
             }
 
-            if (inner.IsEnabled(logLevel))
+            // A peer can provoke these at will, some of them many times on each connection.
+            if (inner.IsEnabled(logLevel) && (logLevel != LogLevel.Warning || factory.Passes(eventId)))
             {
                 inner.Log(logLevel, eventId, state, exception, formatter);
             }
         }
     }
+
+    private bool Passes(EventId eventId) => throttle.Passes(KestrelEvents.FirstThrottled + eventId.Id, uid: null, out _);
 }

@@ -163,6 +163,7 @@ internal sealed partial class ServerCall
             await _deadlineEnd;
         }
 
+        EndCounted();
         await _abortRegistration.DisposeAsync();
         await _stopRegistration.DisposeAsync();
         if (_server.LogsCalls)

@@ -105,8 +105,7 @@ internal sealed partial class ServerCall
             FrameState.Message => true,
             FrameState.CompressedMessage => throw new RpcException(RpcStatuses.CompressedWithoutEncoding),
             FrameState.InvalidFlag => throw new RpcException(RpcStatuses.FlagInvalid),
-            FrameState.TooLong => throw new RpcException(new Status(
-                StatusCode.ResourceExhausted, $"The request message has {length} bytes; at most {_server.MaxReceiveMessageSize} are taken.")),
+            FrameState.TooLong => throw TooLong(length),
             _ => isLast && !buffer.IsEmpty ? throw new RpcException(RpcStatuses.MessageTruncated) : false,
         };
     }

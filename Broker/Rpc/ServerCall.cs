@@ -58,7 +58,7 @@ internal sealed partial class ServerCall : ServerCallContext
         {
             _response.Headers.ContentType = GrpcProtocol.ContentType;
             _handler = ((ServedEndPoint)_features.GetRequiredFeature<UnixSocketEndPoint>()).Methods.Find(_request.Path, out status);
-            if (_handler is not null)
+            if (_handler is not null && TryBeginCounted(ref status))
             {
                 CheckEncoding();
                 StartDeadline();

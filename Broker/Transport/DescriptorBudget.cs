@@ -1,18 +1,25 @@
 using System.Collections.Concurrent;
+using BarBroker.Transport.Counting;
 
 namespace BarBroker.Transport;
 
 /// <summary>
 /// Counts the descriptors on their way on all connections. The kernel charges those that a peer has not read to this user, against
-/// RLIMIT_NOFILE: past it, sending fails on every connection, not just on the guilty one.
+/// RLIMIT_NOFILE: past it, sending fails on every connection, not just on the guilty one. Places are taken through a <see cref="DescriptorShare"/>.
 /// </summary>
-internal sealed class DescriptorBudget(int limit)
+/// <param name="limit">In all.</param>
+/// <param name="limitPerUser">Of one user.</param>
+/// <param name="counters">Learn of those that got no place.</param>
+internal sealed class DescriptorBudget(int limit, int limitPerUser, WireCounters counters)
 {
     private readonly ConcurrentDictionary<OutgoingDescriptors, bool> _connections = new();
     private int _used;
 
     /// <summary>How many may be under way.</summary>
     internal int Limit => limit;
+
+    /// <summary>How many of one user.</summary>
+    internal int LimitPerUser => limitPerUser;
 
     /// <summary>How many are, as far as is known; never fewer than really are.</summary>
     internal int Used => Volatile.Read(ref _used);
@@ -21,7 +28,20 @@ internal sealed class DescriptorBudget(int limit)
 
     internal void Remove(OutgoingDescriptors connection) => _connections.TryRemove(connection, out _);
 
-    /// <summary>Takes a place. When none is free, each connection is asked what its peer has read meanwhile.</summary>
+    /// <summary>Asks connections what their peers have read meanwhile.</summary>
+    /// <param name="share">Whose; null for all.</param>
+    internal void Refresh(DescriptorShare? share)
+    {
+        foreach (KeyValuePair<OutgoingDescriptors, bool> connection in _connections)
+        {
+            if (share is null || connection.Key.Share == share)
+            {
+                connection.Key.Refresh();
+            }
+        }
+    }
+
+    /// <summary>For a share: takes a place.</summary>
     internal bool TryReserve()
     {
         if (TryTake())
@@ -29,19 +49,15 @@ internal sealed class DescriptorBudget(int limit)
             return true;
         }
 
-        foreach (KeyValuePair<OutgoingDescriptors, bool> connection in _connections)
-        {
-            connection.Key.Refresh();
-        }
-
+        Refresh(share: null);
         return TryTake();
     }
 
-    /// <summary>What one who got no place is told.</summary>
-    internal DescriptorBudgetException Exhausted() => new(
-        $"All {limit} descriptors that may be under way to clients are: some clients don't read. Try again later; LimitNOFILE in the broker's unit raises it.");
-
+    /// <summary>For a share: gives places back.</summary>
     internal void Release(int count) => Interlocked.Add(ref _used, -count);
+
+    /// <summary>There was no place for a descriptor.</summary>
+    internal void Count(RefusedDescriptor refused) => counters.DescriptorsRefused.Add(refused);
 
     private bool TryTake()
     {

@@ -30,6 +30,21 @@ public interface IPeerConnection
     /// <summary>The connection whose calls may release its leases: itself, save for a ticket's.</summary>
     internal ulong AcquirerId => Id;
 
+    /// <summary>Its user's place in the budget of descriptors; null where there is none.</summary>
+    internal DescriptorShare? Descriptors => null;
+
+    /// <summary>Takes one of the calls that its user may have under way; when that worked, call <see cref="EndCall"/> at its end.</summary>
+    /// <param name="limit">How many that are.</param>
+    internal bool TryBeginCall(out int limit)
+    {
+        limit = int.MaxValue;
+        return true;
+    }
+
+    internal void EndCall()
+    {
+    }
+
     /// <summary>What is to hold a lease that its client fetches with a ticket; null where tickets are not taken.</summary>
     /// <exception cref="TicketLimitException">The user has too many that are not redeemed.</exception>
     internal TicketConnection? IssueTicket() => null;

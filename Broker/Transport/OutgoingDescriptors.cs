@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using BarBroker.Transport.Counting;
 using BarBroker.Unix;
 
 namespace BarBroker.Transport;
@@ -9,7 +10,7 @@ internal sealed class OutgoingDescriptors
     private readonly Lock _gate = new();
     private readonly Queue<OwnedDescriptor> _queue = new();
     private readonly SafeHandle _socket;
-    private readonly DescriptorBudget _budget;
+    private readonly DescriptorShare _share;
     private readonly int _limit;
     private int _unread;
     private ulong _nextSerial;
@@ -17,25 +18,27 @@ internal sealed class OutgoingDescriptors
     private bool _closed;
 
     /// <param name="socket">Is asked what the peer has read; must outlive <see cref="Close"/>.</param>
-    /// <param name="budget">Of all connections.</param>
+    /// <param name="share">Its user's part of the budget.</param>
     /// <param name="limit">Of this one.</param>
-    internal OutgoingDescriptors(SafeHandle socket, DescriptorBudget budget, int limit)
+    internal OutgoingDescriptors(SafeHandle socket, DescriptorShare share, int limit)
     {
         _socket = socket;
-        _budget = budget;
+        _share = share;
         _limit = limit;
-        budget.Add(this);
+        share.Budget.Add(this);
     }
+
+    internal DescriptorShare Share => _share;
 
     /// <summary>Takes over <paramref name="descriptor"/>, closing it when it throws.</summary>
     /// <returns>Its number.</returns>
     internal ulong Enqueue(OwnedDescriptor descriptor)
     {
         // Before the lock: this may look into every other connection.
-        if (!_budget.TryReserve())
+        if (_share.TryReserve() is { } refused)
         {
             descriptor.Dispose();
-            throw _budget.Exhausted();
+            throw _share.Exhausted(refused);
         }
 
         return EnqueueReserved(descriptor);
@@ -61,6 +64,7 @@ internal sealed class OutgoingDescriptors
 
                 if (_queue.Count + _unread >= _limit)
                 {
+                    _share.Budget.Count(RefusedDescriptor.Connection);
                     throw new DescriptorBudgetException($"{_limit} descriptors are under way on this connection already: read them first.");
                 }
 
@@ -73,7 +77,7 @@ internal sealed class OutgoingDescriptors
         {
             if (reserved)
             {
-                _budget.Release(1);
+                _share.Release(1);
                 descriptor.Dispose();
             }
         }
@@ -124,13 +128,13 @@ internal sealed class OutgoingDescriptors
     /// <returns>How many the peer has not read: their places stay taken, and are the caller's to give back.</returns>
     internal int Close()
     {
-        _budget.Remove(this);
+        _share.Budget.Remove(this);
         lock (_gate)
         {
             RefreshLocked();
             _refusing = true;
             _closed = true;
-            _budget.Release(_queue.Count);
+            _share.Release(_queue.Count);
             while (_queue.TryDequeue(out OwnedDescriptor? descriptor))
             {
                 descriptor.Dispose();
@@ -150,7 +154,7 @@ internal sealed class OutgoingDescriptors
         int bound = DescriptorSocket.GetUnreadMemory(_socket) / TransportLimits.MinMemoryPerMessage;
         if (bound < _unread)
         {
-            _budget.Release(_unread - bound);
+            _share.Release(_unread - bound);
             _unread = bound;
         }
     }

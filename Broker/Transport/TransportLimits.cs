@@ -33,8 +33,39 @@ internal static class TransportLimits
     /// </summary>
     internal const int MaxTurnedAway = 16;
 
+    /// <summary>
+    /// Connections of one user that were ended for a flood, or for what is no HTTP/2, in a <see cref="OffenceWindow"/>: then no other is taken of
+    /// that user for the rest of it. Each connection has its own bursts, so one who connects again and again would have no limit at all.
+    /// </summary>
+    internal const int OffencesPerWindow = 16;
+
+    /// <summary>
+    /// Connections of one user that are taken in an <see cref="ArrivalWindow"/>. Making one costs more than any call on it, and so does ending one
+    /// with its calls; the limit of those at a time does not see who connects and leaves without rest. A hundred in a second, for as long as it likes,
+    /// is more than a user has who fetches every lease with a ticket.
+    /// </summary>
+    internal const int ArrivalsPerWindow = 1024;
+
+    /// <summary>
+    /// Refused connections after which accepting rests for <see cref="RefusalPause"/>: a process that connects in a loop would otherwise get a whole
+    /// processor of the broker's for being refused. Whoever else connects meanwhile waits behind a full <see cref="Backlog"/> for some 100 ms at worst.
+    /// </summary>
+    internal const int RefusalsPerPause = 8;
+
     /// <summary>How long each of these may take to say so: a redeeming client sends its ticket right after connecting.</summary>
     internal static readonly TimeSpan TurnedAwayTimeout = TimeSpan.FromSeconds(1);
+
+    /// <summary>Begins with a user's first. Short, since other processes of that user may be without a fault.</summary>
+    internal static readonly TimeSpan OffenceWindow = TimeSpan.FromSeconds(10);
+
+    /// <summary>The least that timers can do.</summary>
+    internal static readonly TimeSpan RefusalPause = TimeSpan.FromMilliseconds(1);
+
+    /// <summary>Begins with a user's first.</summary>
+    internal static readonly TimeSpan ArrivalWindow = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long a peer that flooded may take to make room for being told so.</summary>
+    internal static readonly TimeSpan FarewellTimeout = TimeSpan.FromSeconds(1);
 
     /// <summary>How long accepting rests when the process has no descriptor left: the waiting peer can't be told anything without one.</summary>
     internal static readonly TimeSpan AcceptPause = TimeSpan.FromMilliseconds(100);

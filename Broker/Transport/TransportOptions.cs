@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using BarBroker.Transport.Counting;
 using BarBroker.Transport.Redeem;
 
 namespace BarBroker.Transport;
@@ -19,11 +20,8 @@ internal abstract class UnixSocketEndPoint(string path) : EndPoint
     /// <summary>A socket that listens already.</summary>
     internal required Socket? Inherited { get; init; }
 
-    /// <summary>Connections at a time.</summary>
-    internal required int MaxConnections { get; init; }
-
-    /// <summary>Connections of one uid at a time.</summary>
-    internal required int MaxConnectionsPerUser { get; init; }
+    /// <summary>What it takes, in all and of one uid.</summary>
+    internal required UserLimits Limits { get; init; }
 
     /// <summary>Leases can be fetched with tickets here.</summary>
     internal bool TakesTickets { get; init; }
@@ -38,7 +36,10 @@ internal abstract class UnixSocketEndPoint(string path) : EndPoint
 /// <param name="Numbers">Of connections and tickets.</param>
 /// <param name="Tickets">Of all connections.</param>
 /// <param name="TicketLog">What becomes of them.</param>
-internal sealed record TransportOptions(TimeSpan PrefaceTimeout, DescriptorBudget Budget, ConnectionNumbers Numbers, TicketBook Tickets, TicketLog TicketLog);
+/// <param name="Counters">Of all connections.</param>
+/// <param name="Offences">Of all connections that Kestrel has.</param>
+internal sealed record TransportOptions(
+    TimeSpan PrefaceTimeout, DescriptorBudget Budget, ConnectionNumbers Numbers, TicketBook Tickets, TicketLog TicketLog, WireCounters Counters, Offences Offences);
 
 /// <summary>Numbers from 1, each once: of connections, and of tickets, which hold leases as connections do.</summary>
 internal sealed class ConnectionNumbers

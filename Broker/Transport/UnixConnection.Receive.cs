@@ -1,4 +1,6 @@
 using System.IO.Pipelines;
+using BarBroker.Transport.Counting;
+using BarBroker.Transport.Metering;
 using BarBroker.Unix;
 using Microsoft.AspNetCore.Connections;
 
@@ -56,7 +58,13 @@ internal sealed partial class UnixConnection
             if (expected < Preface.Length && ContinuesPreface(buffer.Span[..received], ref expected))
             {
                 await _silence.DisposeAsync();
-                _peer.Silence.Dispose();
+                _peer.EndSilence();
+            }
+
+            if (expected >= 0 && _meter.Follow(buffer.Span[..received]) is { } kind)
+            {
+                await EndFloodAsync(kind);
+                return;
             }
 
             input.Advance(received);
@@ -85,8 +93,21 @@ internal sealed partial class UnixConnection
         return expected == Preface.Length;
     }
 
+    /// <summary>Ends the connection, and says why if the peer reads at all.</summary>
+    private async Task EndFloodAsync(FrameKind kind)
+    {
+        _options.Counters.FrameFloods.Add(kind);
+        _log.Flood(_id, _credentials.Uid, _credentials.Pid, kind);
+        _options.Offences.Add(ConnectionId);
+        _farewell = new Farewell(kind);
+        _application.Input.CancelPendingRead();
+        await _sending.WaitAsync(TransportLimits.FarewellTimeout, _time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        Abort(_farewell.Reason);
+    }
+
     private void OnSilent()
     {
+        _options.Counters.ProtocolErrors.Add(BrokenProtocol.Silent);
         _log.Silent(_id, _credentials.Uid, _credentials.Pid, _options.PrefaceTimeout);
         Abort(new ConnectionAbortedException($"The peer did not speak HTTP/2 within {_options.PrefaceTimeout}."));
     }

@@ -14,6 +14,7 @@ internal sealed partial class UnixConnection
         try
         {
             await SendLoopAsync(_application.Input);
+            reason = _farewell?.Reason ?? reason;
         }
         catch (UnixException exception)
         {
@@ -43,6 +44,7 @@ internal sealed partial class UnixConnection
             ReadResult result = await output.ReadAsync();
             if (result.IsCanceled)
             {
+                SayFarewell();
                 return;
             }
 
@@ -58,6 +60,7 @@ internal sealed partial class UnixConnection
                         continue;
                     }
 
+                    _meter.AddSent(sent);
                     rest = rest[sent..];
                 }
             }
@@ -67,6 +70,15 @@ internal sealed partial class UnixConnection
             {
                 return;
             }
+        }
+    }
+
+    /// <summary>Kestrel hands over whole frames, so that another may follow here. Who has no room for it learns nothing.</summary>
+    private void SayFarewell()
+    {
+        if (_farewell is { } farewell)
+        {
+            DescriptorSocket.TrySend(_socket.SafeHandle, farewell.ToFrame(), descriptor: null);
         }
     }
 

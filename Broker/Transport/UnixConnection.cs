@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.IO.Pipelines;
 using System.Net.Sockets;
+using BarBroker.Transport.Metering;
 using BarBroker.Transport.Redeem;
 using BarBroker.Unix;
 using Microsoft.AspNetCore.Connections;
@@ -21,6 +22,8 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
     private readonly OutgoingDescriptors _descriptors;
     private readonly ReadinessSignal _readable;
     private readonly ReadinessSignal _writable;
+    private readonly FrameMeter _meter;
+    private readonly TimeProvider _time;
     private readonly TransportOptions _options;
     private readonly TransportLog _log;
     private readonly IDuplexPipe _application;
@@ -29,6 +32,7 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
 
     // The state: null while the connection lives.
     private Exception? _shutdownReason;
+    private volatile Farewell? _farewell;
     private CancellationTokenRegistration _silence;
     private Task _receiving = Task.CompletedTask;
     private Task _sending = Task.CompletedTask;
@@ -38,7 +42,8 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
     /// <param name="peer">Did not come for a ticket's descriptor.</param>
     /// <param name="options">Limits.</param>
     /// <param name="log">Of the transport.</param>
-    internal UnixConnection(AcceptedPeer peer, TransportOptions options, TransportLog log)
+    /// <param name="time">The clock of the frame meter.</param>
+    internal UnixConnection(AcceptedPeer peer, TransportOptions options, TransportLog log, TimeProvider time)
     {
         _peer = peer;
         _id = peer.Id;
@@ -47,14 +52,17 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
         _credentials = peer.Credentials;
         _options = options;
         _log = log;
-        _descriptors = new OutgoingDescriptors(_socket.SafeHandle, options.Budget, TransportLimits.MaxDescriptorsPerConnection);
+        _descriptors = new OutgoingDescriptors(_socket.SafeHandle, peer.Account.Descriptors, TransportLimits.MaxDescriptorsPerConnection);
         _readable = peer.Readable;
         _writable = ReadinessSignal.ForWriting(_socket.SafeHandle);
+        _time = time;
+        _meter = new FrameMeter(time, Preface.Length, options.Counters);
         (Transport, _application) = DuplexPipe.CreatePair();
 
         ConnectionId = _id.ToString(CultureInfo.InvariantCulture);
         ConnectionClosed = _closed.Token;
         LocalEndPoint = _endpoint;
+        options.Offences.Follow(ConnectionId, peer);
         Features.Set<IPeerConnection>(this);
         Features.Set(_endpoint);
     }
@@ -66,6 +74,16 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
     CancellationToken IPeerConnection.Closed => _closed.Token;
 
     CancellationToken IPeerConnection.ProcessExited => _peer.ProcessExited;
+
+    DescriptorShare? IPeerConnection.Descriptors => _peer.Account.Descriptors;
+
+    bool IPeerConnection.TryBeginCall(out int limit)
+    {
+        limit = _peer.Account.CallLimit;
+        return _peer.Account.TryBeginCall();
+    }
+
+    void IPeerConnection.EndCall() => _peer.Account.EndCall();
 
     ulong IPeerConnection.QueueDescriptor(OwnedDescriptor descriptor) => _descriptors.Enqueue(descriptor);
 
@@ -110,6 +128,7 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
         // The loops are over: nobody waits for writability, and nobody but this method touches the socket.
         await _silence.DisposeAsync();
         _writable.Dispose();
+        _options.Offences.Forget(ConnectionId);
         int unread = _descriptors.Close();
         _log.Ended(_id, _shutdownReason!.Message);
         if (unread > 0)
@@ -117,7 +136,7 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
             _log.LeftUnread(_id, unread, _credentials.Uid, _credentials.Pid);
         }
 
-        _peer.Close(unread, _options.Budget);
+        _peer.Close(unread, _peer.Account.Descriptors);
     }
 
     private void Shutdown(Exception reason)

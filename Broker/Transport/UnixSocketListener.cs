@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using System.Threading.Channels;
+using BarBroker.Transport.Counting;
 using BarBroker.Transport.Redeem;
 using BarBroker.Unix;
 using Microsoft.AspNetCore.Connections;
@@ -21,7 +22,7 @@ internal sealed class UnixSocketListener : IConnectionListener
     private readonly TimeProvider _timeProvider;
     private readonly CancellationTokenSource _unbound = new();
     private readonly CancellationTokenSource _disposed = new();
-    private readonly ConnectionSlots _slots;
+    private readonly UserAccounts _accounts;
     private readonly Redeemer _redeemer;
     private readonly Channel<AcceptedPeer> _arrivals;
 
@@ -37,11 +38,12 @@ internal sealed class UnixSocketListener : IConnectionListener
         _options = options;
         _log = log;
         _timeProvider = timeProvider;
-        _slots = new ConnectionSlots(endpoint.MaxConnections, endpoint.MaxConnectionsPerUser);
-        _redeemer = new Redeemer(options.Tickets, options.Budget, options.TicketLog);
+        _accounts = new UserAccounts(endpoint.Limits, options.Budget, timeProvider);
+        _redeemer = new Redeemer(options.Tickets, options.TicketLog, options.Counters);
+        options.Counters.Show(Path.GetFileName(endpoint.Path), _accounts);
 
         // Whoever is in it has a place among the connections: it is never full.
-        _arrivals = Channel.CreateBounded<AcceptedPeer>(endpoint.MaxConnections);
+        _arrivals = Channel.CreateBounded<AcceptedPeer>(endpoint.Limits.Connections);
     }
 
     public EndPoint EndPoint => _endpoint;
@@ -62,7 +64,7 @@ internal sealed class UnixSocketListener : IConnectionListener
         {
             if (_arrivals.Reader.TryRead(out AcceptedPeer? peer))
             {
-                UnixConnection connection = new(peer, _options, _log);
+                UnixConnection connection = new(peer, _options, _log, _timeProvider);
                 connection.Start();
                 return connection;
             }
@@ -95,11 +97,16 @@ internal sealed class UnixSocketListener : IConnectionListener
 
     private async Task AcceptLoopAsync()
     {
+        int refused = 0;
         while (true)
         {
             try
             {
-                Open(await _bound.Socket.AcceptAsync(_unbound.Token));
+                if (!TryOpen(await _bound.Socket.AcceptAsync(_unbound.Token)) && ++refused % TransportLimits.RefusalsPerPause == 0)
+                {
+                    // By the machine's clock, whatever the broker's is: it is the machine that is to be spared.
+                    await Task.Delay(TransportLimits.RefusalPause, _unbound.Token);
+                }
             }
             catch (Exception) when (_unbound.IsCancellationRequested)
             {
@@ -117,19 +124,20 @@ internal sealed class UnixSocketListener : IConnectionListener
         }
     }
 
-    private void Open(Socket socket)
+    /// <returns>False when it was refused.</returns>
+    private bool TryOpen(Socket socket)
     {
-        PeerCredentials? peer = null;
+        UserAccount? account = null;
         try
         {
             PeerCredentials credentials = PeerIdentity.ReadCredentials(socket.SafeHandle);
-            if (!TryTakeSlot(credentials.Uid))
+            account = TryTakePlace(credentials.Uid);
+            if (account is null)
             {
                 Follow(TurnAwayAsync(socket));
-                return;
+                return false;
             }
 
-            peer = credentials;
             OwnedDescriptor? process = PeerIdentity.OpenProcess(socket.SafeHandle, credentials.Pid);
             AcceptedPeer accepted = new(
                 _options.Numbers.Next(),
@@ -138,20 +146,25 @@ internal sealed class UnixSocketListener : IConnectionListener
                 credentials,
                 process is null ? null : new ProcessExitWatch(process),
                 new CancellationTokenSource(_options.PrefaceTimeout, _timeProvider),
-                () => _slots.Release(credentials.Uid));
+                _accounts,
+                account);
             _log.Accepted(accepted.Id, _endpoint.Path, credentials.Uid, credentials.Gid, credentials.Pid);
             Follow(WelcomeAsync(accepted));
+            return true;
         }
         catch (UnixException exception)
         {
             // Nothing may be decided about a peer that the kernel does not name.
-            if (peer is not null)
+            if (account is not null)
             {
-                _slots.Release(peer.Uid);
+                _accounts.EndSilence(account);
+                _accounts.Close(account);
             }
 
+            _options.Counters.ConnectionsRefused.Add(RefusedConnection.UnknownPeer);
             _log.PeerUnknown(exception, _endpoint.Path);
             socket.Dispose();
+            return false;
         }
     }
 
@@ -185,7 +198,7 @@ internal sealed class UnixSocketListener : IConnectionListener
 
             if (request is { } read)
             {
-                peer.Silence.Dispose();
+                peer.EndSilence();
                 await _redeemer.ServeAsync(peer, read, _disposed.Token);
                 return;
             }
@@ -200,6 +213,7 @@ internal sealed class UnixSocketListener : IConnectionListener
         {
             if (!_unbound.IsCancellationRequested)
             {
+                _options.Counters.ProtocolErrors.Add(BrokenProtocol.Silent);
                 _log.Silent(peer.Id, peer.Credentials.Uid, peer.Credentials.Pid, _options.PrefaceTimeout);
             }
         }
@@ -273,18 +287,32 @@ internal sealed class UnixSocketListener : IConnectionListener
         }
     }
 
-    private bool TryTakeSlot(uint uid)
+    private UserAccount? TryTakePlace(uint uid)
     {
-        switch (_slots.TryTake(uid))
+        UserLimits limits = _endpoint.Limits;
+        switch (_accounts.TryOpen(uid, out UserAccount? account))
         {
-            case ConnectionSlots.Answer.Full:
-                _log.TooManyConnections(_endpoint.Path, _endpoint.MaxConnections);
-                return false;
-            case ConnectionSlots.Answer.UserFull:
-                _log.TooManyConnectionsOfUser(_endpoint.Path, uid, _endpoint.MaxConnectionsPerUser);
-                return false;
-            default:
-                return true;
+            case UserAccounts.Answer.Full:
+                _options.Counters.ConnectionsRefused.Add(RefusedConnection.Full);
+                _log.TooManyConnections(_endpoint.Path, uid, limits.Connections);
+                break;
+            case UserAccounts.Answer.UserFull:
+                _options.Counters.ConnectionsRefused.Add(RefusedConnection.UserFull);
+                _log.TooManyConnectionsOfUser(_endpoint.Path, uid, limits.ConnectionsPerUser);
+                break;
+            case UserAccounts.Answer.UserBlocked:
+                _options.Counters.ConnectionsRefused.Add(RefusedConnection.UserBlocked);
+                break;
+            case UserAccounts.Answer.UserTooOften:
+                _options.Counters.ConnectionsRefused.Add(RefusedConnection.UserTooOften);
+                _log.TooOften(_endpoint.Path, uid, TransportLimits.ArrivalsPerWindow, TransportLimits.ArrivalWindow);
+                break;
+            case UserAccounts.Answer.UserSilent:
+                _options.Counters.ConnectionsRefused.Add(RefusedConnection.UserSilent);
+                _log.TooManySilentOfUser(_endpoint.Path, uid, limits.SilentPerUser);
+                break;
         }
+
+        return account;
     }
 }

@@ -5,11 +5,9 @@ using Microsoft.AspNetCore.Connections;
 namespace BarBroker.Transport;
 
 /// <summary>Kestrel's transport for <see cref="UnixSocketEndPoint"/>s: like its own, but it knows its peers and can send descriptors.</summary>
-internal sealed class UnixSocketTransport(TransportOptions options, ILoggerFactory loggerFactory, TimeProvider timeProvider)
+internal sealed class UnixSocketTransport(TransportOptions options, TransportLog log, TimeProvider timeProvider)
     : IConnectionListenerFactory, IConnectionListenerFactorySelector
 {
-    private readonly TransportLog _log = new(loggerFactory.CreateLogger<UnixSocketTransport>());
-
     public bool CanBind(EndPoint endpoint) => endpoint is UnixSocketEndPoint;
 
     public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
@@ -20,6 +18,6 @@ internal sealed class UnixSocketTransport(TransportOptions options, ILoggerFacto
         // Made now, where failing stops the start: made by the first connection, with the table of descriptors full, it would fail for good.
         _ = DescriptorWatcher.Shared;
         return ValueTask.FromResult<IConnectionListener>(
-            UnixSocketListener.Start(unix, BoundSocket.Create(unix), options, _log, timeProvider));
+            UnixSocketListener.Start(unix, BoundSocket.Create(unix), options, log, timeProvider));
     }
 }

@@ -12,23 +12,23 @@ internal sealed class UnreadDescriptors : IDescriptorObserver, IThreadPoolWorkIt
 {
     private readonly Socket _socket;
     private readonly int _count;
-    private readonly DescriptorBudget _budget;
+    private readonly DescriptorShare _share;
     private readonly Action _onSettled;
     private DescriptorWatcher.Registration? _registration;
     private int _settled;
 
-    private UnreadDescriptors(Socket socket, int count, DescriptorBudget budget, Action onSettled)
+    private UnreadDescriptors(Socket socket, int count, DescriptorShare share, Action onSettled)
     {
         _socket = socket;
         _count = count;
-        _budget = budget;
+        _share = share;
         _onSettled = onSettled;
     }
 
     /// <summary>Takes over <paramref name="socket"/>, which is shut down, and closes it once the peer has read, or closed, its end.</summary>
-    internal static void Await(Socket socket, int count, DescriptorBudget budget, Action onSettled)
+    internal static void Await(Socket socket, int count, DescriptorShare share, Action onSettled)
     {
-        UnreadDescriptors unread = new(socket, count, budget, onSettled);
+        UnreadDescriptors unread = new(socket, count, share, onSettled);
         try
         {
             // Edge-triggered: a shut-down socket is always ready, but each read at the other end is a wake-up of its own.
@@ -73,7 +73,7 @@ internal sealed class UnreadDescriptors : IDescriptorObserver, IThreadPoolWorkIt
         {
             _registration?.Dispose();
             _socket.Dispose();
-            _budget.Release(_count);
+            _share.Release(_count);
             _onSettled();
         }
     }

@@ -2,6 +2,7 @@ using BarBroker.Devices;
 using BarBroker.Grpc;
 using BarBroker.Leases;
 using BarBroker.Policy;
+using BarBroker.Transport.Counting;
 using BarBroker.Unix;
 using BarBroker.V1;
 using Lease = BarBroker.Leases.Lease;
@@ -10,7 +11,7 @@ using ServiceDescriptor = Google.Protobuf.Reflection.ServiceDescriptor;
 namespace BarBroker.Rpc.Services;
 
 /// <summary>barbroker.v1.Admin: what those who run the broker call.</summary>
-internal sealed partial class AdminService(ServedDevices devices, LeaseTable leases, ILogger<AdminService> logger) : IGrpcService
+internal sealed partial class AdminService(ServedDevices devices, LeaseTable leases, WireCounters counters, ILogger<AdminService> logger) : IGrpcService
 {
     /// <inheritdoc/>
     public ServiceDescriptor Descriptor { get; } = AdminReflection.Descriptor.Services.Single();
@@ -21,7 +22,19 @@ internal sealed partial class AdminService(ServedDevices devices, LeaseTable lea
         BindDevices(binder);
         binder.Unary<ListLeasesRequest, ListLeasesResponse>("ListLeases", ListLeases);
         binder.Unary<RevokeRequest, RevokeResponse>("Revoke", RevokeAsync);
+        binder.Unary<GetCountersRequest, GetCountersResponse>("GetCounters", GetCounters);
     }
+
+    private Task<GetCountersResponse> GetCounters(GetCountersRequest request, ServerCallContext context) => Task.FromResult(new GetCountersResponse
+    {
+        Counters =
+        {
+            counters.Read().Select(reading => new Counter
+            {
+                Name = reading.Name, Unit = reading.Unit, Tags = { { reading.Tag, reading.TagValue } }, Value = reading.Value,
+            }),
+        },
+    });
 
     private Task<ListLeasesResponse> ListLeases(ListLeasesRequest request, ServerCallContext context)
     {

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using BarBroker.Transport.Counting;
 using BarBroker.Unix;
 
 namespace BarBroker.Transport.Redeem;
@@ -12,7 +13,7 @@ internal readonly record struct RedeemRequest(TicketSecret? Secret, RedeemAnswer
 /// Serves the connections that come with a ticket. Each gets one byte. A connection that was granted a descriptor says nothing more, and its
 /// end, from whichever side, is the lease's.
 /// </summary>
-internal sealed class Redeemer(TicketBook book, DescriptorBudget budget, TicketLog log)
+internal sealed class Redeemer(TicketBook book, TicketLog log, WireCounters counters)
 {
     /// <summary>What a peer may have sent after its ticket: as much is read before it is refused, since closing a socket with unread bytes looks like an error to it.</summary>
     private const int MostDrained = 4096;
@@ -24,11 +25,13 @@ internal sealed class Redeemer(TicketBook book, DescriptorBudget budget, TicketL
     {
         if (!peer.EndPoint.TakesTickets)
         {
+            counters.TicketsRefused.Add(RefusedTicket.Malformed);
             return new RedeemRequest(null, RedeemAnswer.Malformed);
         }
 
         if (book.IsBlocked(peer.Credentials.Uid))
         {
+            counters.TicketsRefused.Add(RefusedTicket.Blocked);
             return new RedeemRequest(null, RedeemAnswer.Refused);
         }
 
@@ -44,9 +47,13 @@ internal sealed class Redeemer(TicketBook book, DescriptorBudget budget, TicketL
             }
         }
 
-        return TicketPreface.TryRead(preface.AsSpan(0, count), out TicketSecret secret)
-            ? new RedeemRequest(secret, default)
-            : new RedeemRequest(null, RedeemAnswer.Malformed);
+        if (TicketPreface.TryRead(preface.AsSpan(0, count), out TicketSecret secret))
+        {
+            return new RedeemRequest(secret, default);
+        }
+
+        counters.TicketsRefused.Add(RefusedTicket.Malformed);
+        return new RedeemRequest(null, RedeemAnswer.Malformed);
     }
 
     /// <summary>Answers, and stays with a connection that was granted its descriptor until that is over. Closes the peer.</summary>
@@ -101,7 +108,7 @@ internal sealed class Redeemer(TicketBook book, DescriptorBudget budget, TicketL
 
     private async Task GrantAsync(AcceptedPeer peer, TicketConnection ticket, OwnedDescriptor descriptor, CancellationToken stop)
     {
-        OutgoingDescriptors outgoing = new(peer.Socket.SafeHandle, budget, limit: 1);
+        OutgoingDescriptors outgoing = new(peer.Socket.SafeHandle, ticket.Share, limit: 1);
         string reason = "it failed";
         try
         {
@@ -118,7 +125,7 @@ internal sealed class Redeemer(TicketBook book, DescriptorBudget budget, TicketL
         {
             ticket.EndWithLease();
             log.Ended(ticket.Id, peer.Id, peer.Credentials.Uid, peer.Credentials.Pid, reason);
-            peer.Close(outgoing.Close(), budget);
+            peer.Close(outgoing.Close(), ticket.Share);
         }
     }
 

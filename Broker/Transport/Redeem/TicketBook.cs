@@ -1,3 +1,4 @@
+using BarBroker.Transport.Counting;
 using BarBroker.Unix;
 
 namespace BarBroker.Transport.Redeem;
@@ -12,22 +13,25 @@ internal sealed class TicketBook : IDisposable
     private readonly Dictionary<TicketSecret, TicketConnection> _issued = [];
     private readonly Dictionary<uint, int> _unredeemed = [];
     private readonly PastTickets _past = new();
-    private readonly WrongTickets _wrong;
+    private readonly Strikes _wrong;
     private readonly DescriptorBudget _budget;
     private readonly ConnectionNumbers _numbers;
     private readonly TicketLog _log;
+    private readonly WireCounters _counters;
     private readonly TimeProvider _time;
 
     /// <param name="budget">Of all connections: a ticket's descriptor has a place in it.</param>
     /// <param name="numbers">Of all connections: a ticket has one.</param>
     /// <param name="log">What becomes of them.</param>
+    /// <param name="counters">Learn of those that are refused.</param>
     /// <param name="time">The clock of expiry, and of the minute for those who guess.</param>
-    internal TicketBook(DescriptorBudget budget, ConnectionNumbers numbers, TicketLog log, TimeProvider time)
+    internal TicketBook(DescriptorBudget budget, ConnectionNumbers numbers, TicketLog log, WireCounters counters, TimeProvider time)
     {
-        _wrong = new WrongTickets(time);
+        _wrong = new Strikes(time, TicketLimits.WrongPerWindow, TicketLimits.GuessingWindow);
         _budget = budget;
         _numbers = numbers;
         _log = log;
+        _counters = counters;
         _time = time;
     }
 
@@ -44,6 +48,7 @@ internal sealed class TicketBook : IDisposable
             if (count >= TicketLimits.UnredeemedPerUser)
             {
                 process?.Dispose();
+                _counters.TicketsRefused.Add(RefusedTicket.TooManyUnredeemed);
                 throw new TicketLimitException(
                     $"The processes of uid {uid} have {TicketLimits.UnredeemedPerUser} tickets that are not redeemed, as many as one user may have. Redeem them, or wait: each expires after {TicketLimits.ValidFor.TotalSeconds} s.");
             }
@@ -51,7 +56,7 @@ internal sealed class TicketBook : IDisposable
             _unredeemed[uid] = count + 1;
         }
 
-        return new TicketConnection(_numbers.Next(), acquirer, process, this, _budget);
+        return new TicketConnection(_numbers.Next(), acquirer, process, this, acquirer.Descriptors ?? new DescriptorShare(_budget));
     }
 
     /// <summary>From now on it can be redeemed, for <see cref="TicketLimits.ValidFor"/>. Once for each ticket.</summary>
@@ -77,13 +82,7 @@ internal sealed class TicketBook : IDisposable
     }
 
     /// <summary>The user has sent too many wrong ones: what comes next is not to be read.</summary>
-    internal bool IsBlocked(uint uid)
-    {
-        lock (_gate)
-        {
-            return _wrong.IsBlocked(uid);
-        }
-    }
+    internal bool IsBlocked(uint uid) => _wrong.IsBlocked(uid);
 
     /// <summary>Gives a ticket to the connection that came with it.</summary>
     /// <param name="secret">What it came with.</param>
@@ -100,6 +99,7 @@ internal sealed class TicketBook : IDisposable
             {
                 // Read at the same time as those for which it was.
                 ticket = null;
+                _counters.TicketsRefused.Add(RefusedTicket.Blocked);
                 return RedeemAnswer.Refused;
             }
 
@@ -112,12 +112,14 @@ internal sealed class TicketBook : IDisposable
 
             fate = ticket is null ? _past.Find(secret, uid) : TicketFate.OfAnotherUser;
             ticket = null;
+            _counters.TicketsRefused.Add(Refusal(fate));
             if (fate == TicketFate.LeaseOver)
             {
                 return RedeemAnswer.LeaseOver;
             }
 
-            isBlockedNow = _wrong.Add(uid);
+            // One's own that came too late is no guess.
+            isBlockedNow = fate != TicketFate.Expired && _wrong.Add(uid);
         }
 
         _log.Refused(uid, peer.Credentials.Pid, peer.Id, fate);
@@ -169,6 +171,15 @@ internal sealed class TicketBook : IDisposable
             End(ticket, TicketFate.LeaseOver);
         }
     }
+
+    private static RefusedTicket Refusal(TicketFate fate) => fate switch
+    {
+        TicketFate.OfAnotherUser => RefusedTicket.OfAnotherUser,
+        TicketFate.Used => RefusedTicket.Used,
+        TicketFate.Expired => RefusedTicket.Expired,
+        TicketFate.LeaseOver => RefusedTicket.LeaseOver,
+        _ => RefusedTicket.Unknown,
+    };
 
     /// <summary>It is no longer one that waits to be redeemed. Under the lock.</summary>
     private void Leave(TicketConnection ticket, TicketFate fate)

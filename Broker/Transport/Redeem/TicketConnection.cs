@@ -12,7 +12,7 @@ internal sealed class TicketConnection : IPeerConnection, IDisposable
     private readonly ulong _id;
     private readonly ulong _acquirerId;
     private readonly TicketBook _book;
-    private readonly DescriptorBudget _budget;
+    private readonly DescriptorShare _share;
     private readonly CancellationTokenSource _closed = new();
     private readonly CancellationTokenSource _exited = new();
     private ProcessExitWatch? _acquirerProcess;
@@ -25,15 +25,15 @@ internal sealed class TicketConnection : IPeerConnection, IDisposable
     /// <param name="acquirer">Whose call makes the lease.</param>
     /// <param name="acquirerProcess">Its process. Is taken over.</param>
     /// <param name="book">Where it is kept.</param>
-    /// <param name="budget">The descriptor has its place in it from the start, so that it can always be sent.</param>
-    internal TicketConnection(ulong id, IPeerConnection acquirer, ProcessExitWatch? acquirerProcess, TicketBook book, DescriptorBudget budget)
+    /// <param name="share">The descriptor has its place in it from the start, so that it can always be sent.</param>
+    internal TicketConnection(ulong id, IPeerConnection acquirer, ProcessExitWatch? acquirerProcess, TicketBook book, DescriptorShare share)
     {
         _id = id;
         _acquirerId = acquirer.Id;
         _credentials = acquirer.Credentials;
         _acquirerProcess = acquirerProcess;
         _book = book;
-        _budget = budget;
+        _share = share;
         _exit = Watch(acquirer.ProcessExited);
     }
 
@@ -50,6 +50,9 @@ internal sealed class TicketConnection : IPeerConnection, IDisposable
     /// <summary>Follows the acquirer's process until the ticket is redeemed, then the redeemer's.</summary>
     public CancellationToken ProcessExited => _exited.Token;
 
+    /// <summary>Where its descriptor has its place.</summary>
+    internal DescriptorShare Share => _share;
+
     /// <summary>Moves under the book's lock only.</summary>
     internal TicketStage Stage { get; private set; }
 
@@ -62,10 +65,10 @@ internal sealed class TicketConnection : IPeerConnection, IDisposable
     /// <summary>Keeps the descriptor for the one who redeems the ticket.</summary>
     public ulong QueueDescriptor(OwnedDescriptor descriptor)
     {
-        if (!_budget.TryReserve())
+        if (_share.TryReserve() is { } refused)
         {
             descriptor.Dispose();
-            throw _budget.Exhausted();
+            throw _share.Exhausted(refused);
         }
 
         lock (_gate)
@@ -77,7 +80,7 @@ internal sealed class TicketConnection : IPeerConnection, IDisposable
             }
         }
 
-        _budget.Release(1);
+        _share.Release(1);
         descriptor.Dispose();
         throw new IOException("The ticket is over.");
     }
@@ -132,7 +135,7 @@ internal sealed class TicketConnection : IPeerConnection, IDisposable
         if (Interlocked.Exchange(ref _descriptor, null) is { } descriptor)
         {
             descriptor.Dispose();
-            _budget.Release(1);
+            _share.Release(1);
         }
 
         _closed.Cancel();

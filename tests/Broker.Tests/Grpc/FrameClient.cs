@@ -31,6 +31,9 @@ internal sealed class FrameClient : IDisposable
 
     internal void AddData(uint stream, ReadOnlySpan<byte> data, bool end) => _frames.Add(FrameType.Data, end ? Frame.EndStream : (byte)0, stream, data);
 
+    /// <summary>A frame of any type.</summary>
+    internal void Add(FrameType type, byte flags, uint stream, ReadOnlySpan<byte> payload) => _frames.Add(type, flags, stream, payload);
+
     internal void AddPing() => _frames.Add(FrameType.Ping, 0, 0, new byte[8]);
 
     internal void Reset(uint stream) => _frames.AddReset(stream, Cancel);

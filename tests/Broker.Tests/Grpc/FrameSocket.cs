@@ -9,11 +9,13 @@ internal enum FrameType : byte
 {
     Data = 0,
     Headers = 1,
+    Priority = 2,
     ResetStream = 3,
     Settings = 4,
     Ping = 6,
     GoAway = 7,
     WindowUpdate = 8,
+    Continuation = 9,
 }
 
 /// <summary>One HTTP/2 frame.</summary>

@@ -129,13 +129,14 @@ public sealed class MalformedCallTests
         await using TestHost host = await TestHost.StartAsync();
         using RawClient client = new(host.SocketPath);
 
-        // Percent-encoding makes nine bytes of each of these, and clients take headers of some 8 KiB.
+        // Percent-encoding makes nine bytes of each of these, and clients take headers of some 8 KiB. Of a path less gets here in the first place.
         string text = new('€', 700);
+        string path = Uri.EscapeDataString(text[..100]);
         byte[] service = [0x0a, 0xb4, 0x10, .. System.Text.Encoding.UTF8.GetBytes(text)];
         RawResponse[] responses =
         [
-            await client.PostAsync("/" + Uri.EscapeDataString(text), Empty),
-            await client.PostAsync($"/{TestService.Name}/{Uri.EscapeDataString(text)}", Empty),
+            await client.PostAsync("/" + path, Empty),
+            await client.PostAsync($"/{TestService.Name}/{path}", Empty),
             await client.PostAsync(TestService.UnaryPath, Empty, ("grpc-encoding", new string('%', 5000))),
             await client.PostAsync("/grpc.health.v1.Health/Check", RawClient.Frame(0, (uint)service.Length, service)),
         ];

@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using BarBroker.Client.Grpc;
 using BarBroker.Rpc;
+using BarBroker.Transport;
+using BarBroker.Transport.Counting;
 using Xunit;
 
 namespace BarBroker.Tests.Grpc;
@@ -10,18 +12,33 @@ internal sealed class TestHost : IAsyncDisposable
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("bar-broker-wire-");
 
-    private TestHost(GrpcServerOptions? limits, int maxConnections, TimeProvider timeProvider)
+    private TestHost(GrpcServerOptions? limits, UserLimits users, TimeProvider timeProvider)
     {
         SocketPath = Path.Combine(_directory.FullName, "test.sock");
         GrpcServerOptions options = new()
         {
-            Endpoints = [new GrpcEndpoint { SocketPath = SocketPath, Services = ImmutableArray.Create<IGrpcService>(Service), MaxConnections = maxConnections }],
+            Endpoints =
+            [
+                new GrpcEndpoint
+                {
+                    SocketPath = SocketPath,
+                    Services = ImmutableArray.Create<IGrpcService>(Service),
+                    MaxConnections = users.Connections,
+                    MaxConnectionsPerUser = users.ConnectionsPerUser,
+                    MaxSilentPerUser = users.SilentPerUser,
+                    MaxCallsPerUser = users.CallsPerUser,
+                },
+            ],
             MaxReceiveMessageSize = limits?.MaxReceiveMessageSize ?? 1024 * 1024,
             PrefaceTimeout = limits?.PrefaceTimeout ?? TimeSpan.FromMinutes(1),
             MaxDescriptorsUnderWay = limits?.MaxDescriptorsUnderWay,
+            MaxDescriptorsUnderWayPerUser = limits?.MaxDescriptorsUnderWayPerUser ?? limits?.MaxDescriptorsUnderWay,
+            Counters = Counters,
         };
         Server = new GrpcServer(options, Log, timeProvider);
     }
+
+    internal WireCounters Counters { get; } = new();
 
     internal TestService Service { get; } = new();
 
@@ -35,9 +52,9 @@ internal sealed class TestHost : IAsyncDisposable
     internal string SocketPath { get; }
 
     internal static async Task<TestHost> StartAsync(
-        GrpcServerOptions? limits = null, int maxConnections = 100, TimeProvider? timeProvider = null)
+        GrpcServerOptions? limits = null, int maxConnections = 100, TimeProvider? timeProvider = null, UserLimits? users = null)
     {
-        TestHost host = new(limits, maxConnections, timeProvider ?? TimeProvider.System);
+        TestHost host = new(limits, users ?? new UserLimits(maxConnections, 256, 128, 1024), timeProvider ?? TimeProvider.System);
         await host.Server.StartAsync(TestContext.Current.CancellationToken);
         return host;
     }

@@ -53,6 +53,13 @@ public sealed class BrokerHostTests : IDisposable
                 "/barbroker.v1.Admin/ListLeases", new ListLeasesRequest { Device = new string('x', 16 * 1024) }, default));
 
             Assert.Equal(StatusCode.ResourceExhausted, refused.StatusCode);
+
+            // And the admin sees it.
+            GetCountersResponse counters = await channel.UnaryAsync<GetCountersRequest, GetCountersResponse>("/barbroker.v1.Admin/GetCounters", new GetCountersRequest(), default);
+            Assert.Equal((1, "{call}"), Read(counters, "bar_broker.wire.calls.refused", "kind", "message_too_large"));
+            Assert.Equal((1, "{connection}"), Read(counters, "bar_broker.wire.connections", "endpoint", "admin.sock"));
+            Assert.Equal((1, "{call}"), Read(counters, "bar_broker.wire.calls", "endpoint", "admin.sock"));
+            Assert.Equal((0, "{connection}"), Read(counters, "bar_broker.wire.connections", "endpoint", "broker.sock"));
         }
 
         await stop.CancelAsync();
@@ -82,6 +89,12 @@ public sealed class BrokerHostTests : IDisposable
 
     /// <summary>A group that this process can give a file to, root or not.</summary>
     private static string OwnGroup() => File.ReadLines("/proc/self/status").First(line => line.StartsWith("Gid:", StringComparison.Ordinal)).Split('\t')[1];
+
+    private static (long, string) Read(GetCountersResponse response, string name, string tag, string value)
+    {
+        Counter counter = Assert.Single(response.Counters, counter => counter.Name == name && counter.Tags[tag] == value);
+        return (counter.Value, counter.Unit);
+    }
 
     private BrokerPolicy ReadPolicy() => PolicyReader.Read(
         System.Text.Encoding.UTF8.GetBytes($$"""

@@ -4,6 +4,7 @@ using BarBroker.Grpc;
 using BarBroker.Leases;
 using BarBroker.Policy;
 using BarBroker.Rpc.Services;
+using BarBroker.Transport.Counting;
 using BarBroker.Unix;
 using BarBroker.V1;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -126,7 +127,7 @@ public sealed class AdminDeviceTests : ServiceTest
         ServedDevices served = new(policy, [new UnopenedDevice("dev0", new PciAddress(0, 1, 0, 0), new TaskCompletionSource<IBarDevice>().Task)]);
         LeaseTable table = new([], new LeaseLimits(), TimeProvider.System, NullLogger<LeaseTable>.Instance);
         ServiceCalls broker = new(new BrokerService(served, table, NullLogger<BrokerService>.Instance));
-        ServiceCalls admin = new(new AdminService(served, table, NullLogger<AdminService>.Instance));
+        ServiceCalls admin = new(new AdminService(served, table, new WireCounters(), NullLogger<AdminService>.Instance));
 
         await FailsAsync(StatusCode.Unavailable, "DEVICE_STUCK", () => broker.CallAsync<AcquireRequest, AcquireResponse>("Acquire", Window(), Alice));
         await FailsAsync(StatusCode.Unavailable, "DEVICE_STUCK", () => broker.CallAsync<AcquireRequest, AcquireResponse>("Acquire", Range(0, 0x1000), Alice));
@@ -156,7 +157,7 @@ public sealed class AdminDeviceTests : ServiceTest
         await using SimulatedBarDevice device = new("sim0", [new(0, 4096)]);
         BrokerPolicy policy = PolicyReader.Read("""{ "devices": { "sim0": { "simulated": { "bars": { "0": 4096 } } } } }"""u8, "policy.json");
         LeaseTable table = new([device], new LeaseLimits(), TimeProvider.System, NullLogger<LeaseTable>.Instance);
-        ServiceCalls admin = new(new AdminService(new ServedDevices(policy, [device]), table, NullLogger<AdminService>.Instance));
+        ServiceCalls admin = new(new AdminService(new ServedDevices(policy, [device]), table, new WireCounters(), NullLogger<AdminService>.Instance));
 
         await FailsAsync(StatusCode.FailedPrecondition, "MODE_UNSUPPORTED", () => admin.CallAsync<SuspendDeviceRequest, SuspendDeviceResponse>(
             "SuspendDevice", new SuspendDeviceRequest { Device = "sim0", Mode = SuspendMode.MemoryOff }, Root));

@@ -67,8 +67,7 @@ public sealed class BrokenOffRequestTests
             Mode = UnixFileMode.None,
             Group = null,
             Inherited = null,
-            MaxConnections = 1,
-            MaxConnectionsPerUser = 1,
+            Limits = new UserLimits(1, 1, 1, 1),
         });
         return features;
     }

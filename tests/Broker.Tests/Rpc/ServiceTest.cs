@@ -3,6 +3,7 @@ using BarBroker.Leases;
 using BarBroker.Policy;
 using BarBroker.Rpc.Services;
 using BarBroker.Tests.Leases;
+using BarBroker.Transport.Counting;
 using BarBroker.V1;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
@@ -41,7 +42,7 @@ public abstract class ServiceTest : IAsyncLifetime
         ServedDevices served = new(PolicyReader.Read(System.Text.Encoding.UTF8.GetBytes(PolicyText), "policy.json"), [Device]);
         Table = new LeaseTable([Device], new LeaseLimits { PerConnection = 3 }, TimeProvider.System, NullLogger<LeaseTable>.Instance);
         Broker = new ServiceCalls(new BrokerService(served, Table, NullLogger<BrokerService>.Instance));
-        Admin = new ServiceCalls(new AdminService(served, Table, NullLogger<AdminService>.Instance));
+        Admin = new ServiceCalls(new AdminService(served, Table, new WireCounters(), NullLogger<AdminService>.Instance));
     }
 
     internal FakeBarDevice Device { get; } = new();

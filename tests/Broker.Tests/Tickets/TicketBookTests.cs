@@ -2,6 +2,7 @@ using BarBroker.Tests.Grpc;
 using BarBroker.Tests.Leases;
 using BarBroker.Tests.Transport;
 using BarBroker.Transport;
+using BarBroker.Transport.Counting;
 using BarBroker.Transport.Redeem;
 using BarBroker.Unix;
 using Microsoft.Extensions.Logging;
@@ -18,22 +19,26 @@ public sealed class TicketBookTests : IDisposable
 
     private readonly FakeTimeProvider _time = new();
     private readonly TestLog _log = new();
-    private readonly DescriptorBudget _budget = new(100);
+    private readonly DescriptorBudget _budget = new(100, 100, new WireCounters());
+    private readonly WireCounters _counters = new();
     private readonly ConnectionNumbers _numbers = new();
     private readonly TicketBook _book;
+    private readonly UserAccounts _accounts;
     private readonly List<SocketPair> _sockets = [];
     private readonly List<AcceptedPeer> _peers = [];
     private readonly FakeConnection _alice = new(100, Alice);
 
     public TicketBookTests()
     {
-        _book = new TicketBook(_budget, _numbers, new TicketLog(_log.CreateLogger("tickets")), _time);
+        _accounts = new UserAccounts(new UserLimits(1000, 1000, 1000, 1000), _budget, _time);
+        _book = new TicketBook(_budget, _numbers, new TicketLog(_log.CreateLogger("tickets"), new WarningThrottle(_time)), _counters, _time);
     }
 
     public void Dispose()
     {
         _book.Dispose();
         _log.Dispose();
+        _counters.Dispose();
         _peers.ForEach(peer => peer.Close());
         _sockets.ForEach(sockets => sockets.Dispose());
     }
@@ -131,7 +136,7 @@ public sealed class TicketBookTests : IDisposable
     [Fact]
     public void A_descriptor_without_a_place_in_the_budget_is_closed_and_refused()
     {
-        TicketBook book = new(new DescriptorBudget(0), _numbers, new TicketLog(_log.CreateLogger("tickets")), _time);
+        TicketBook book = new(new DescriptorBudget(0, 0, new WireCounters()), _numbers, new TicketLog(_log.CreateLogger("tickets"), new WarningThrottle(_time)), _counters, _time);
         TicketConnection ticket = book.Issue(_alice, process: null);
         OwnedDescriptor descriptor = TestDescriptors.Create();
 
@@ -210,7 +215,9 @@ public sealed class TicketBookTests : IDisposable
         Assert.False(_book.IsBlocked(Bob));
         Assert.Equal(RedeemAnswer.Refused, Redeem(secret, Alice));
         Assert.Equal(RedeemAnswer.Refused, Redeem(TicketSecret.Create(), Alice));
-        Assert.Equal(TicketLimits.WrongPerWindow, _log.Entries.Count(entry => entry.EventId == 123));
+        Assert.Single(_log.Entries, entry => entry.EventId == 123);
+        Assert.Equal(TicketLimits.WrongPerWindow, _counters.TicketsRefused[RefusedTicket.Unknown]);
+        Assert.Equal(2, _counters.TicketsRefused[RefusedTicket.Blocked]);
         Assert.Equal(1, _log.Entries.Count(entry => entry.EventId == 124));
 
         _time.Advance(TicketLimits.GuessingWindow - TimeSpan.FromSeconds(TicketLimits.WrongPerWindow) - TimeSpan.FromTicks(1));
@@ -247,10 +254,27 @@ public sealed class TicketBookTests : IDisposable
     }
 
     [Fact]
+    public void Ones_own_tickets_that_came_too_late_are_no_guesses()
+    {
+        TicketSecret[] secrets = [.. Enumerable.Range(0, 2 * TicketLimits.WrongPerWindow).Select(_ => Issue().Secret)];
+        _time.Advance(TicketLimits.ValidFor);
+
+        Assert.All(secrets, secret => Assert.Equal(RedeemAnswer.Refused, Redeem(secret, Alice)));
+
+        Assert.False(_book.IsBlocked(Alice));
+        Assert.Equal(secrets.Length, _counters.TicketsRefused[RefusedTicket.Expired]);
+
+        // Another user's are.
+        Assert.All(secrets.Take(TicketLimits.WrongPerWindow), secret => Redeem(secret, Bob));
+        Assert.True(_book.IsBlocked(Bob));
+        Assert.Equal(TicketLimits.WrongPerWindow, _counters.TicketsRefused[RefusedTicket.OfAnotherUser]);
+    }
+
+    [Fact]
     public void No_secret_gets_into_the_log()
     {
         SecretCatcher log = new();
-        TicketBook book = new(_budget, _numbers, new TicketLog(log), _time);
+        TicketBook book = new(_budget, _numbers, new TicketLog(log, new WarningThrottle(_time)), _counters, _time);
         List<string> secrets = [];
         foreach (Action<TicketConnection, TicketSecret> use in (Action<TicketConnection, TicketSecret>[])
             [
@@ -286,8 +310,9 @@ public sealed class TicketBookTests : IDisposable
         SocketPair sockets = new();
         _sockets.Add(sockets);
         ProcessExitWatch? process = isAlive ? new ProcessExitWatch(PeerIdentity.OpenProcess(sockets.Server.SafeHandle, Environment.ProcessId)!) : null;
+        _accounts.TryOpen(uid, out UserAccount? account);
         AcceptedPeer peer = new(
-            _numbers.Next(), sockets.Server, null!, new PeerCredentials(uid, uid, [], Environment.ProcessId), process, new CancellationTokenSource(), () => { });
+            _numbers.Next(), sockets.Server, null!, new PeerCredentials(uid, uid, [], Environment.ProcessId), process, new CancellationTokenSource(), _accounts, account!);
         _peers.Add(peer);
         return peer;
     }

@@ -7,6 +7,7 @@ using BarBroker.Policy;
 using BarBroker.Rpc;
 using BarBroker.Rpc.Services;
 using BarBroker.Tests.Grpc;
+using BarBroker.Transport.Counting;
 using BarBroker.Unix;
 using BarBroker.V1;
 using Microsoft.Extensions.Logging;
@@ -42,7 +43,7 @@ internal sealed class TicketHost : IAsyncDisposable
                 Endpoints =
                 [
                     new GrpcEndpoint { SocketPath = SocketPath, Services = [service], TakesTickets = true, MaxConnectionsPerUser = maxConnections },
-                    new GrpcEndpoint { SocketPath = PlainSocketPath, Services = [service, new AdminService(devices, Leases, Log.CreateLogger<AdminService>())] },
+                    new GrpcEndpoint { SocketPath = PlainSocketPath, Services = [service, new AdminService(devices, Leases, new WireCounters(), Log.CreateLogger<AdminService>())] },
                 ],
             },
             Log,

@@ -115,7 +115,7 @@ public sealed class BoundSocketTests : IDisposable
 
     private static string Refusal(string path) => Assert.Throws<IOException>(() => BoundSocket.Create(At(path))).Message;
 
-    private static TestEndPoint At(string path) => new TestEndPoint(path) { Mode = Mode, Group = null, Inherited = null, MaxConnections = 1, MaxConnectionsPerUser = 1 };
+    private static TestEndPoint At(string path) => new TestEndPoint(path) { Mode = Mode, Group = null, Inherited = null, Limits = new UserLimits(1, 1, 1, 1) };
 
     /// <summary>What a killed process leaves: a bound socket that nobody has open.</summary>
     private void MakeStale()

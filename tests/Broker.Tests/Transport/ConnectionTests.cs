@@ -5,6 +5,7 @@ using BarBroker.Grpc.Reflection.V1;
 using BarBroker.Rpc;
 using BarBroker.Tests.Grpc;
 using BarBroker.Transport;
+using BarBroker.Transport.Counting;
 using BarBroker.Unix;
 using Microsoft.Extensions.Time.Testing;
 using Xunit;
@@ -122,7 +123,8 @@ public sealed class ConnectionTests
         Assert.Equal(0, await slow.ReceiveAsync(new byte[1], SocketFlags.None, TestToken));
         Assert.Equal(0, await noisy.ReceiveAsync(new byte[1], SocketFlags.None, TestToken));
         await UnaryAsync(speaking);
-        Assert.Equal(3, host.Log.Entries.Count(static entry => entry.EventId == 105));
+        Assert.Equal(3, host.Counters.ProtocolErrors[BrokenProtocol.Silent]);
+        Assert.Single(host.Log.Entries, static entry => entry.EventId == 105);
     }
 
     [Fact]

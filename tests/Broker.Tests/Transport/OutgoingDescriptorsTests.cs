@@ -1,5 +1,6 @@
 using BarBroker.Tests.Grpc;
 using BarBroker.Transport;
+using BarBroker.Transport.Counting;
 using BarBroker.Unix;
 using Xunit;
 
@@ -11,7 +12,7 @@ public sealed class OutgoingDescriptorsTests
     public void Numbers_count_from_0_and_the_queue_keeps_their_order()
     {
         using SocketPair pair = new();
-        OutgoingDescriptors outgoing = new(pair.Server.SafeHandle, new DescriptorBudget(10), 10);
+        OutgoingDescriptors outgoing = new(pair.Server.SafeHandle, new DescriptorShare(new DescriptorBudget(10, 10, new WireCounters())), 10);
         OwnedDescriptor first = TestDescriptors.Create();
 
         Assert.Equal(0UL, outgoing.Enqueue(first));
@@ -28,8 +29,8 @@ public sealed class OutgoingDescriptorsTests
     public void Closing_closes_what_was_not_sent_and_frees_its_places()
     {
         using SocketPair pair = new();
-        DescriptorBudget budget = new(10);
-        OutgoingDescriptors outgoing = new(pair.Server.SafeHandle, budget, 10);
+        DescriptorBudget budget = new(10, 10, new WireCounters());
+        OutgoingDescriptors outgoing = new(pair.Server.SafeHandle, new DescriptorShare(budget), 10);
         OwnedDescriptor descriptor = TestDescriptors.Create();
         outgoing.Enqueue(descriptor);
         Assert.Equal(1, budget.Used);
@@ -44,8 +45,8 @@ public sealed class OutgoingDescriptorsTests
     public void After_the_end_a_descriptor_is_closed_and_refused()
     {
         using SocketPair pair = new();
-        DescriptorBudget budget = new(10);
-        OutgoingDescriptors outgoing = new(pair.Server.SafeHandle, budget, 10);
+        DescriptorBudget budget = new(10, 10, new WireCounters());
+        OutgoingDescriptors outgoing = new(pair.Server.SafeHandle, new DescriptorShare(budget), 10);
         outgoing.Refuse();
         OwnedDescriptor descriptor = TestDescriptors.Create();
 
@@ -61,8 +62,8 @@ public sealed class OutgoingDescriptorsTests
     {
         using SocketPair pair = new();
         using RecordingSink sink = new();
-        DescriptorBudget budget = new(100);
-        OutgoingDescriptors outgoing = new(pair.Server.SafeHandle, budget, 3);
+        DescriptorBudget budget = new(100, 100, new WireCounters());
+        OutgoingDescriptors outgoing = new(pair.Server.SafeHandle, new DescriptorShare(budget), 3);
         for (int i = 0; i < 3; i++)
         {
             Send(outgoing, pair);
@@ -83,9 +84,9 @@ public sealed class OutgoingDescriptorsTests
         using SocketPair reading = new();
         using SocketPair asking = new();
         using RecordingSink sink = new();
-        DescriptorBudget budget = new(2);
-        OutgoingDescriptors first = new(reading.Server.SafeHandle, budget, 10);
-        OutgoingDescriptors second = new(asking.Server.SafeHandle, budget, 10);
+        DescriptorBudget budget = new(2, 2, new WireCounters());
+        OutgoingDescriptors first = new(reading.Server.SafeHandle, new DescriptorShare(budget), 10);
+        OutgoingDescriptors second = new(asking.Server.SafeHandle, new DescriptorShare(budget), 10);
         Send(first, reading);
         Send(first, reading);
         OwnedDescriptor refused = TestDescriptors.Create();
@@ -107,15 +108,15 @@ public sealed class OutgoingDescriptorsTests
     {
         using SocketPair pair = new();
         using RecordingSink sink = new();
-        DescriptorBudget budget = new(10);
-        OutgoingDescriptors outgoing = new(pair.Server.SafeHandle, budget, 10);
+        DescriptorBudget budget = new(10, 10, new WireCounters());
+        OutgoingDescriptors outgoing = new(pair.Server.SafeHandle, new DescriptorShare(budget), 10);
         Send(outgoing, pair);
         Send(outgoing, pair);
         TaskCompletionSource settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         pair.Server.Shutdown(System.Net.Sockets.SocketShutdown.Both);
         int unread = outgoing.Close();
-        UnreadDescriptors.Await(pair.Server, unread, budget, settled.SetResult);
+        UnreadDescriptors.Await(pair.Server, unread, outgoing.Share, settled.SetResult);
 
         Assert.Equal((2, 2), (unread, budget.Used));
         Assert.False(settled.Task.IsCompleted);

@@ -1,0 +1,47 @@
+namespace BarBroker.Transport;
+
+/// <summary>Counts what each user did wrong: with so many in a window the user is blocked until the window is over. Thread-safe.</summary>
+/// <param name="time">The clock.</param>
+/// <param name="limit">With how many a user is blocked.</param>
+/// <param name="window">Begins with a user's first.</param>
+internal sealed class Strikes(TimeProvider time, int limit, TimeSpan window)
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<uint, (long Begin, int Count)> _windows = [];
+
+    internal bool IsBlocked(uint uid)
+    {
+        lock (_gate)
+        {
+            return Current(uid) is { } current && current.Count >= limit;
+        }
+    }
+
+    /// <summary>Counts one more.</summary>
+    /// <returns>True when it is the one with which the user is blocked.</returns>
+    internal bool Add(uint uid)
+    {
+        lock (_gate)
+        {
+            if (Current(uid) is { } current)
+            {
+                _windows[uid] = (current.Begin, current.Count + 1);
+                return current.Count + 1 == limit;
+            }
+
+            // Seldom enough to look at all of them; otherwise those of users who never come again would stay.
+            foreach (uint over in _windows.Where(entry => IsOver(entry.Value.Begin)).Select(entry => entry.Key).ToArray())
+            {
+                _windows.Remove(over);
+            }
+
+            _windows[uid] = (time.GetTimestamp(), 1);
+            return limit == 1;
+        }
+    }
+
+    private (long Begin, int Count)? Current(uint uid)
+        => _windows.TryGetValue(uid, out (long Begin, int Count) current) && !IsOver(current.Begin) ? current : null;
+
+    private bool IsOver(long begin) => time.GetElapsedTime(begin) >= window;
+}
