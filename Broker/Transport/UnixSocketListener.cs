@@ -130,6 +130,9 @@ internal sealed class UnixSocketListener : IConnectionListener
         UserAccount? account = null;
         try
         {
+            // A byte that a peer sends out of band is in the way otherwise: one who looks at what is there does not see it, while epoll goes
+            // on reporting that there is something.
+            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.OutOfBandInline, true);
             PeerCredentials credentials = PeerIdentity.ReadCredentials(socket.SafeHandle);
             account = TryTakePlace(credentials.Uid);
             if (account is null)
