@@ -38,8 +38,9 @@ internal sealed unsafe class DescriptorWatcher
     private const int EventsPerWait = 64;
     private const int WaitForever = -1;
 
-    private static readonly Lazy<DescriptorWatcher> LazyShared = new(() => new DescriptorWatcher("descriptor-watcher"));
-    private static readonly Lazy<DescriptorWatcher> LazyReading = new(() => new DescriptorWatcher("socket-reading"));
+    private static readonly Lock MakeGate = new();
+    private static DescriptorWatcher? _shared;
+    private static DescriptorWatcher? _reading;
 
     // struct epoll_event is packed on x86-64 and nowhere else.
     private static readonly int EventDataOffset = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 4 : 8;
@@ -57,10 +58,12 @@ internal sealed unsafe class DescriptorWatcher
     }
 
     /// <summary>The process's one for everything but reading.</summary>
-    internal static DescriptorWatcher Shared => LazyShared.Value;
+    /// <exception cref="UnixException">There is none yet, and no descriptor left to make it. The next attempt may succeed.</exception>
+    internal static DescriptorWatcher Shared => Volatile.Read(ref _shared) ?? Make(ref _shared, "descriptor-watcher");
 
     /// <summary>That for sockets to be read: an epoll takes a descriptor once, and <see cref="Shared"/> has them when they are full.</summary>
-    internal static DescriptorWatcher Reading => LazyReading.Value;
+    /// <exception cref="UnixException"><inheritdoc cref="Shared" path="/exception"/></exception>
+    internal static DescriptorWatcher Reading => Volatile.Read(ref _reading) ?? Make(ref _reading, "socket-reading");
 
     /// <summary>
     /// Watches <paramref name="descriptor"/> until the result is disposed, which must happen before the descriptor is closed. A report
@@ -82,6 +85,19 @@ internal sealed unsafe class DescriptorWatcher
         }
 
         return registration;
+    }
+
+    private static DescriptorWatcher Make(ref DescriptorWatcher? place, string name)
+    {
+        lock (MakeGate)
+        {
+            if (place is null)
+            {
+                Volatile.Write(ref place, new DescriptorWatcher(name));
+            }
+
+            return place;
+        }
     }
 
     private void Control(int operation, Registration registration, DescriptorEvents events)

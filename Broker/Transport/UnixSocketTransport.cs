@@ -17,6 +17,7 @@ internal sealed class UnixSocketTransport(TransportOptions options, TransportLog
 
         // Made now, where failing stops the start: made by the first connection, with the table of descriptors full, it would fail for good.
         _ = DescriptorWatcher.Shared;
+        _ = DescriptorWatcher.Reading;
         return ValueTask.FromResult<IConnectionListener>(
             UnixSocketListener.Start(unix, BoundSocket.Create(unix), options, log, timeProvider));
     }

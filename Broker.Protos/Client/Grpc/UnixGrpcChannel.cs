@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using BarBroker.Grpc;
 using BarBroker.Grpc.Health.V1;
+using BarBroker.Unix;
 using Google.Protobuf;
 
 namespace BarBroker.Client.Grpc;
@@ -19,6 +20,10 @@ internal sealed partial class UnixGrpcChannel : IAsyncDisposable
 {
     // HTTP needs a host; a Unix socket has none. Every gRPC server takes this one.
     private const string Authority = "http://localhost";
+
+    // A queue of connections that stays full for longer than this is a broker that hangs, or a flood that its log tells of.
+    private static readonly TimeSpan QueuePatience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan QueuePause = TimeSpan.FromMilliseconds(10);
 
     private readonly CancellationTokenSource _closed = new();
     private readonly ConcurrentDictionary<string, Uri> _methods = new(StringComparer.Ordinal);
@@ -50,7 +55,7 @@ internal sealed partial class UnixGrpcChannel : IAsyncDisposable
     /// <inheritdoc cref="ConnectAsync(string, CancellationToken)"/>
     internal static async Task<UnixGrpcChannel> ConnectAsync(string socketPath, TimeProvider timeProvider, CancellationToken cancellationToken)
     {
-        UnixGrpcChannel channel = new(await ConnectSocketAsync(socketPath, cancellationToken), timeProvider);
+        UnixGrpcChannel channel = Create(await ConnectSocketAsync(socketPath, timeProvider, cancellationToken), timeProvider);
         try
         {
             await channel.GreetAsync(cancellationToken);
@@ -111,23 +116,48 @@ internal sealed partial class UnixGrpcChannel : IAsyncDisposable
         _invoker.Dispose();
     }
 
-    private static async Task<Socket> ConnectSocketAsync(string path, CancellationToken cancellationToken)
+    private static UnixGrpcChannel Create(Socket socket, TimeProvider timeProvider)
     {
-        Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken);
-            return socket;
+            return new UnixGrpcChannel(socket, timeProvider);
         }
-        catch (Exception exception)
+        catch (UnixException exception)
         {
             socket.Dispose();
-            if (exception is SocketException or ArgumentOutOfRangeException)
-            {
-                throw new RpcException(new Status(StatusCode.Unavailable, Explain(path, exception)), innerException: exception);
-            }
+            throw new RpcException(
+                new Status(StatusCode.Unavailable, $"This process can't wait for what the broker sends: {exception.Message}. It may be out of descriptors (RLIMIT_NOFILE)."),
+                innerException: exception);
+        }
+    }
 
-            throw;
+    private static async Task<Socket> ConnectSocketAsync(string path, TimeProvider timeProvider, CancellationToken cancellationToken)
+    {
+        long start = timeProvider.GetTimestamp();
+        while (true)
+        {
+            Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            try
+            {
+                await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken);
+                return socket;
+            }
+            catch (SocketException exception) when (exception.SocketErrorCode == SocketError.WouldBlock && timeProvider.GetElapsedTime(start) < QueuePatience)
+            {
+                // Others connect faster than the broker accepts, and nothing tells when there is room.
+                socket.Dispose();
+                await Task.Delay(QueuePause, timeProvider, cancellationToken);
+            }
+            catch (Exception exception)
+            {
+                socket.Dispose();
+                if (exception is SocketException or ArgumentOutOfRangeException)
+                {
+                    throw new RpcException(new Status(StatusCode.Unavailable, Explain(path, exception)), innerException: exception);
+                }
+
+                throw;
+            }
         }
     }
 
