@@ -146,24 +146,28 @@ internal sealed partial class ServerCall
             _ended = true;
         }
 
-        if (_timer is not null)
+        try
         {
-            await _timer.DisposeAsync();
-        }
+            if (_timer is not null)
+            {
+                await _timer.DisposeAsync();
+            }
 
-        if (mine)
-        {
-            if (!_aborted.IsCancellationRequested && !_reset)
+            if (!mine)
+            {
+                await _deadlineEnd;
+            }
+            else if (!_aborted.IsCancellationRequested && !_reset)
             {
                 WriteStatus(_expired ? RpcStatuses.DeadlineExceeded : status, trailers);
             }
         }
-        else
+        finally
         {
-            await _deadlineEnd;
+            // Whatever Kestrel throws of a stream that is gone: a place that is not given back is lost to its user for good.
+            EndCounted();
         }
 
-        EndCounted();
         await _abortRegistration.DisposeAsync();
         await _stopRegistration.DisposeAsync();
         if (_server.LogsCalls)
