@@ -40,7 +40,7 @@ internal sealed class KestrelLoggerFactory(ILoggerFactory inner, RpcLog log, War
         // Kestrel rejects a request whose :authority is a percent-encoded path, which newer gRPC-core clients send for Unix sockets. To the
         // client it looks like a broken server.
         if (exception is ConnectionAbortedException && exception.Message.StartsWith(KestrelEvents.InvalidHost, StringComparison.Ordinal)
-            && throttle.Passes(204, uid: null, out _))
+            && throttle.Passes(204, UserOf(state), out _))
         {
             log.AuthorityRejected(exception.Message);
         }
@@ -84,12 +84,14 @@ internal sealed class KestrelLoggerFactory(ILoggerFactory inner, RpcLog log, War
             }
 
             // A peer can provoke these at will, some of them many times on each connection.
-            if (inner.IsEnabled(logLevel) && (logLevel != LogLevel.Warning || factory.Passes(eventId)))
+            if (inner.IsEnabled(logLevel) && (logLevel != LogLevel.Warning || factory.Passes(eventId, state)))
             {
                 inner.Log(logLevel, eventId, state, exception, formatter);
             }
         }
     }
 
-    private bool Passes(EventId eventId) => throttle.Passes(KestrelEvents.FirstThrottled + eventId.Id, uid: null, out _);
+    private bool Passes<TState>(EventId eventId, TState state) => throttle.Passes(KestrelEvents.FirstThrottled + eventId.Id, UserOf(state), out _);
+
+    private uint? UserOf<TState>(TState state) => offences.UserOf(KestrelEvents.ConnectionId(state) ?? _connection.Value);
 }

@@ -14,6 +14,10 @@ internal sealed class Offences(TransportLog log)
 
     internal void Forget(string connectionId) => _peers.TryRemove(connectionId, out _);
 
+    /// <summary>Whose the connection is; null for one that is over.</summary>
+    internal uint? UserOf(string? connectionId)
+        => connectionId is not null && _peers.TryGetValue(connectionId, out AcceptedPeer? peer) ? peer.Credentials.Uid : null;
+
     /// <summary>The connection is about to end for what it sent.</summary>
     internal void Add(string connectionId)
     {
