@@ -11,8 +11,8 @@ internal sealed class DuplexPipe(PipeReader input, PipeWriter output) : IDuplexP
 
     /// <summary>
     /// Kestrel's end and the transport's. The transport's continuations run inline: its loops only make system calls that never block.
-    /// Kestrel's loop over the frames goes on where bytes were received, on a thread of the pool, which has nothing to do meanwhile: what
-    /// waits for it is the receive loop of its own connection. Handlers run elsewhere. Its writers go on on the pool.
+    /// Kestrel copies what it reads into a pipe of its own, whose reader goes on on the pool: the copying goes on where bytes were received, on a thread
+    /// of the pool too, which has nothing else to do meanwhile. Its writers go on on the pool.
     /// </summary>
     internal static (IDuplexPipe Kestrel, IDuplexPipe Transport) CreatePair()
     {
