@@ -24,13 +24,13 @@ internal static class Trial
           "clientGroup": "{{Users.ClientGroup}}",
           "devices": {
             "board": {
-              "simulated": { "bars": { "2": "2MiB" } },
+              "simulated": { "bars": { "2": "16MiB" } },
               "windows": { "left": { "bar": 2, "offset": 0, "length": "64KiB" } }
             }
           },
           "grants": [
             { "uid": 0, "device": "board", "windows": ["left"], "access": "read-write" },
-            { "gid": {{Users.ClientGroup}}, "device": "board", "areas": [{ "bar": 2, "offset": "1MiB", "length": "1MiB" }], "access": "read-only", "exclusive": false }
+            { "gid": {{Users.ClientGroup}}, "device": "board", "areas": [{ "bar": 2, "offset": "8MiB", "length": "8MiB" }], "access": "read-only", "exclusive": false }
           ]
         }
         """;

@@ -10,7 +10,7 @@ internal sealed class UnreadDescriptors() : Attack("unread_descriptors", "descri
 {
     private const int Connections = 8;
     private const int CallsPerConnection = 250;
-    private const ulong Area = 1024 * 1024;
+    private const ulong Area = 8 * 1024 * 1024;
     private const ulong Page = 4096;
     private const int CallsPerStrike = 25;
 
@@ -19,9 +19,10 @@ internal sealed class UnreadDescriptors() : Attack("unread_descriptors", "descri
 
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(50);
 
-    // A page each: one connection has each only once.
-    private readonly byte[][] _requests = [.. Enumerable.Range(0, CallsPerConnection).Select(static page => Request(Delivery.InBand, (ulong)page))];
+    // A page each: no two leases share one.
+    private readonly byte[][] _requests = [.. Enumerable.Range(0, Connections * CallsPerConnection).Select(static page => Request(Delivery.InBand, (ulong)page))];
     private readonly List<(AttackSocket Socket, uint Calls)> _connections = [];
+    private int _nextPage;
 
     internal static byte[] Request(Delivery delivery, ulong page) => new AcquireRequest
     {
@@ -47,9 +48,9 @@ internal sealed class UnreadDescriptors() : Attack("unread_descriptors", "descri
         // More than a hundred under way would end the connection: the answers to these are waited for, and left where they are.
         (AttackSocket connection, uint calls) = _connections[^1];
         int unread = connection.Unread;
-        for (int call = 0; call < CallsPerStrike; call++, calls++)
+        for (int call = 0; call < CallsPerStrike; call++, calls++, _nextPage = (_nextPage + 1) % _requests.Length)
         {
-            connection.Send(AttackSocket.Call((2 * calls) + 1, Paths.Acquire, _requests[calls]));
+            connection.Send(AttackSocket.Call((2 * calls) + 1, Paths.Acquire, _requests[_nextPage]));
         }
 
         _connections[^1] = (connection, calls);
