@@ -12,49 +12,63 @@ public sealed class DescriptorBudgetScenarios
     /// <summary>Low enough for a few clients to reach what may be under way, half of it, and so high that the other half holds a simulated lease for each, and the program.</summary>
     private const int DescriptorLimit = 2048;
 
-    /// <summary>More than what the runtime has open for itself, and less than one connection can have leases at once.</summary>
+    /// <summary>More than what the runtime has open for itself, and less than four users can have leases at once.</summary>
     private const int HardlyAny = 70;
 
-    private const string Sentence = "descriptors that may be under way to clients are";
+    private const int UnderWay = DescriptorLimit / 2;
+    private const int UnderWayOfUser = UnderWay / 4;
+
+    /// <summary>Calls of each user who does not read, on four connections: more than one may have under way.</summary>
+    private const int Calls = 4 * 70;
+
+    private const string SentenceOfAll = "descriptors that may be under way to clients are";
+    private const string SentenceOfUser = "descriptors are under way to clients of this user";
 
     [Fact]
-    public async Task Descriptors_that_nobody_reads_are_bounded_and_cost_others_at_most_a_refusal_that_says_so()
+    public async Task Descriptors_that_one_user_does_not_read_cost_the_others_nothing_and_those_of_many_at_most_a_refusal_that_says_so()
     {
         await using StressBench bench = await StressBench.StartAsync(Users.Broker, DescriptorLimit);
         await using ProbeProcess bob = ProbeProcess.Start(Users.Bob);
         ProbeRequest innocent = bench.RequestOf(
             Users.Bob, ProbeOperation.StressAcquire, new ProbeStress(Connections: 2, Calls: 4, Rounds: 4, Tolerated: "TOO_MANY_DESCRIPTORS"));
 
-        // Within what may be under way: nobody is the worse for it.
-        await AskAliceAsync(bench, ProbeOperation.StressStopReading, new ProbeStress(Connections: 1, Calls: 40));
-        await bench.UntilLeasesAsync(leases => leases == 40);
+        // One takes what one may have, and asks for more: only that one is refused.
+        await StopReadingAsync(bench, bench.Alice, Users.Alice);
+        await bench.UntilRefusedAsync(Calls - UnderWayOfUser);
+        await bench.UntilLeasesAsync(static leases => leases == UnderWayOfUser);
         Assert.StartsWith("0 refused", (await bob.AskAsync(innocent)).Text, StringComparison.Ordinal);
 
-        // Up to it, in steps: each lease that is being made takes descriptors of the broker's own as well, for a moment.
-        int granted = 40;
-        for (; granted < 1000; granted += 320)
+        // So do others, one after the other: each lease that is being made takes descriptors of the broker's own as well, for a moment.
+        List<ProbeProcess> crowd = [];
+        try
         {
-            await AskAliceAsync(bench, ProbeOperation.StressStopReading, new ProbeStress(Connections: 4, Calls: 80), firstPage: (ulong)granted);
-            await bench.UntilLeasesAsync(leases => leases == granted + 320);
+            int takers = 1;
+            foreach (int user in StressBench.Crowd)
+            {
+                crowd.Add(ProbeProcess.Start(user));
+                await StopReadingAsync(bench, crowd[^1], user);
+                await bench.UntilRefusedAsync(++takers * (Calls - UnderWayOfUser));
+                await bench.UntilLeasesAsync(leases => leases == takers * UnderWayOfUser);
+            }
+
+            // Then nothing is left for Bob, and that is what he is told: never ETOOMANYREFS, which would end his connection.
+            ProbeReply refused = await bob.AskAsync(innocent);
+            Assert.False(refused.Text!.StartsWith("0 refused", StringComparison.Ordinal));
+
+            // What was promised comes, the rest was refused in words.
+            Assert.NotEqual(0, await ReadOnAsync(bench, bench.Alice, Users.Alice, Calls, SentenceOfUser));
+
+            // Whoever reads makes room for all.
+            Assert.StartsWith("0 refused", (await bob.AskAsync(innocent)).Text, StringComparison.Ordinal);
+        }
+        finally
+        {
+            foreach (ProbeProcess taker in crowd)
+            {
+                await taker.DisposeAsync();
+            }
         }
 
-        // Beyond it, until it shows: then nothing is left for Bob, and that is what he is told.
-        await AskAliceAsync(bench, ProbeOperation.StressStopReading, new ProbeStress(Connections: 1, Calls: 90), firstPage: (ulong)granted);
-        int rounds = 0;
-        do
-        {
-            Assert.InRange(++rounds, 0, 100);
-        }
-        while ((await bob.AskAsync(innocent)).Text!.StartsWith("0 refused", StringComparison.Ordinal));
-
-        // What was promised to Alice comes, the rest was refused in the same words.
-        ProbeReply read = await AskAliceAsync(bench, ProbeOperation.StressReadOn, new ProbeStress(0, 0));
-        string[] refusals = read.Text!.Split('\n');
-        Assert.Equal(granted + 90, (int)read.Value + refusals.Length);
-        Assert.All(refusals, refusal => Assert.Contains(Sentence, refusal, StringComparison.Ordinal));
-
-        // Whoever reads makes room for all.
-        Assert.StartsWith("0 refused", (await bob.AskAsync(innocent)).Text, StringComparison.Ordinal);
         await bench.IsAsItWasAsync();
     }
 
@@ -68,14 +82,27 @@ public sealed class DescriptorBudgetScenarios
         }
 
         await using StressBench bench = await StressBench.StartAsync(Users.Broker, opened + HardlyAny);
-        await AskAliceAsync(bench, ProbeOperation.StressStopReading, new ProbeStress(Connections: 1, Calls: 90));
+        // As many as each may have: all together more than there is room for.
+        int calls = (opened + HardlyAny) / 2 / 4;
+        List<(ProbeProcess Probe, int User)> takers = [(bench.Alice, Users.Alice), .. StressBench.Crowd.Select(static user => (ProbeProcess.Start(user), user))];
+        foreach ((ProbeProcess probe, int user) in takers)
+        {
+            await probe.AskAsync(bench.RequestOf(user, ProbeOperation.StressStopReading, new ProbeStress(Connections: 1, calls)));
+        }
 
         // Each simulated lease takes one descriptor of the broker's, and one is on its way.
-        ProbeReply read = await AskAliceAsync(bench, ProbeOperation.StressReadOn, new ProbeStress(0, 0));
-        string[] refusals = read.Text!.Split('\n');
-        Assert.Equal(90, (int)read.Value + refusals.Length);
-        Assert.All(refusals, refusal => Assert.True(
-            refusal.Contains("no memory or no files left", StringComparison.Ordinal) || refusal.Contains(Sentence, StringComparison.Ordinal), refusal));
+        int refused = 0;
+        foreach ((ProbeProcess probe, int user) in takers)
+        {
+            refused += await ReadOnAsync(bench, probe, user, calls, "no memory or no files left", SentenceOfAll);
+        }
+
+        Assert.NotEqual(0, refused);
+
+        foreach ((ProbeProcess probe, _) in takers[1..])
+        {
+            await probe.DisposeAsync();
+        }
 
         await bench.IsAsItWasAsync();
         Assert.StartsWith(
@@ -84,6 +111,20 @@ public sealed class DescriptorBudgetScenarios
             StringComparison.Ordinal);
     }
 
-    private static Task<ProbeReply> AskAliceAsync(StressBench bench, ProbeOperation operation, ProbeStress stress, ulong firstPage = 0) =>
-        bench.Alice.AskAsync(bench.RequestOf(Users.Alice, operation, stress) with { Offset = firstPage * Machine.Page });
+    private static Task<ProbeReply> StopReadingAsync(StressBench bench, ProbeProcess probe, int user) =>
+        probe.AskAsync(bench.RequestOf(user, ProbeOperation.StressStopReading, new ProbeStress(Connections: 4, Calls / 4)));
+
+    /// <summary>Each call has brought its descriptor, or one of these sentences.</summary>
+    /// <returns>How many were refused.</returns>
+    private static async Task<int> ReadOnAsync(StressBench bench, ProbeProcess probe, int user, int calls, params string[] sentences)
+    {
+        ProbeReply read = await probe.AskAsync(bench.RequestOf(user, ProbeOperation.StressReadOn, new ProbeStress(0, 0)));
+        string[] refusals = read.Text!.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(calls, (int)read.Value + refusals.Length);
+        Assert.All(refusals, refusal => Assert.True(sentences.Any(sentence => refusal.Contains(sentence, StringComparison.Ordinal)), refusal));
+        return refusals.Length;
+    }
+
+    private static Task<ProbeReply> AskAliceAsync(StressBench bench, ProbeOperation operation, ProbeStress stress) =>
+        bench.Alice.AskAsync(bench.RequestOf(Users.Alice, operation, stress));
 }
