@@ -37,6 +37,7 @@ public sealed class GrpcServer : IAsyncDisposable
 
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxReceiveMessageSize, 0);
         ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(options.PrefaceTimeout, TimeSpan.Zero);
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(options.RequestHeadersTimeout, TimeSpan.Zero);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxDescriptorsUnderWay ?? 1, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxDescriptorsUnderWayPerUser ?? 1, 1);
 
@@ -56,7 +57,7 @@ public sealed class GrpcServer : IAsyncDisposable
         Offences offences = new(transportLog);
         TransportOptions shared = new(options.PrefaceTimeout, budget, numbers, _tickets, ticketLog, options.Counters, offences);
         UnixSocketTransport transport = new(shared, transportLog, timeProvider);
-        _kestrel = new KestrelServer(Options.Create(CreateKestrelOptions()), transport, new KestrelLoggerFactory(loggerFactory, _log, throttle, options.Counters, offences));
+        _kestrel = new KestrelServer(Options.Create(CreateKestrelOptions(options)), transport, new KestrelLoggerFactory(loggerFactory, _log, throttle, options.Counters, offences));
         Health.Set(string.Empty, HealthCheckResponse.Types.ServingStatus.Serving);
     }
 
@@ -125,7 +126,7 @@ public sealed class GrpcServer : IAsyncDisposable
         };
     }
 
-    private KestrelServerOptions CreateKestrelOptions()
+    private KestrelServerOptions CreateKestrelOptions(GrpcServerOptions options)
     {
         KestrelServerOptions kestrel = new() { AddServerHeader = false };
 
@@ -144,7 +145,7 @@ public sealed class GrpcServer : IAsyncDisposable
         kestrel.Limits.Http2.MaxRequestHeaderFieldSize = GrpcLimits.MaxRequestHeadersSize;
         kestrel.Limits.MaxRequestHeaderCount = GrpcLimits.MaxRequestHeaderCount;
         kestrel.Limits.MaxRequestLineSize = GrpcLimits.MaxRequestLineSize;
-        kestrel.Limits.RequestHeadersTimeout = GrpcLimits.RequestHeadersTimeout;
+        kestrel.Limits.RequestHeadersTimeout = options.RequestHeadersTimeout;
         kestrel.Limits.MaxResponseBufferSize = GrpcLimits.ResponseBufferSize;
         foreach (ServedEndPoint endpoint in _endpoints)
         {

@@ -50,6 +50,9 @@ public sealed class GrpcServerOptions
     /// <summary>How long a new connection may take to send the HTTP/2 preface, or a ticket.</summary>
     public TimeSpan PrefaceTimeout { get; init; } = GrpcLimits.PrefaceTimeout;
 
+    /// <summary>How long a call's headers may take from their first frame to their last. Kestrel looks once a second.</summary>
+    public TimeSpan RequestHeadersTimeout { get; init; } = GrpcLimits.RequestHeadersTimeout;
+
     /// <summary>Descriptors on their way on all connections; null takes half of RLIMIT_NOFILE.</summary>
     public int? MaxDescriptorsUnderWay { get; init; }
 

@@ -1,4 +1,5 @@
 using BarBroker.Transport.Counting;
+using Microsoft.AspNetCore.Http;
 
 namespace BarBroker.Rpc;
 
@@ -15,6 +16,7 @@ internal static class KestrelEvents
     internal static BrokenProtocol? KindOf(LogLevel logLevel, EventId eventId, Exception? exception) => eventId.Name switch
     {
         "Http2ConnectionError" => BrokenProtocol.Connection,
+        "ConnectionBadRequest" when exception is BadHttpRequestException { StatusCode: StatusCodes.Status408RequestTimeout } => BrokenProtocol.HeadersTimeout,
         "HPackDecodingError" => BrokenProtocol.HeaderCompression,
         "Http2StreamError" => BrokenProtocol.Stream,
         "Http2QueueOperationsExceeded" or "Http2FlowControlQueueOperationsExceeded" => BrokenProtocol.OutputQueue,

@@ -5,13 +5,14 @@ using Microsoft.AspNetCore.Connections;
 namespace BarBroker.Rpc;
 
 /// <summary>
-/// Hands Kestrel its loggers, and listens to two of them: what Kestrel ends by itself it tells nobody else, and most of it at Debug only. It is
+/// Hands Kestrel its loggers, and listens to three of them: what Kestrel ends by itself it tells nobody else, and most of it at Debug only. It is
 /// counted, and held against the user; what it logs of it is throttled.
 /// </summary>
 internal sealed class KestrelLoggerFactory(ILoggerFactory inner, RpcLog log, WarningThrottle throttle, WireCounters counters, Offences offences) : ILoggerFactory
 {
     private const string GeneralCategory = "Microsoft.AspNetCore.Server.Kestrel";
     private const string Http2Category = "Microsoft.AspNetCore.Server.Kestrel.Http2";
+    private const string BadRequestCategory = "Microsoft.AspNetCore.Server.Kestrel.BadRequests";
 
     /// <summary>The connection that Kestrel is at: its general logger says so by a scope, and then no more.</summary>
     private readonly AsyncLocal<string?> _connection = new();
@@ -21,7 +22,7 @@ internal sealed class KestrelLoggerFactory(ILoggerFactory inner, RpcLog log, War
         ILogger logger = inner.CreateLogger(categoryName);
         return categoryName switch
         {
-            Http2Category => new KestrelLogger(this, logger, LogLevel.Debug),
+            Http2Category or BadRequestCategory => new KestrelLogger(this, logger, LogLevel.Debug),
             GeneralCategory => new KestrelLogger(this, logger, LogLevel.Warning),
             _ => logger,
         };

@@ -82,6 +82,9 @@ internal sealed class AcceptedPeer
     /// <returns>True when no other of its user is taken for a while.</returns>
     internal bool AddOffence() => Interlocked.Exchange(ref _offended, 1) == 0 && _accounts.AddOffence(_account);
 
+    /// <summary>So many calls were under way when the connection ended.</summary>
+    internal void AddDroppedCalls(int count) => _accounts.AddDroppedCalls(_account, count);
+
     /// <summary>Ends the connection. Only the first call counts.</summary>
     internal void Close() => Close(unread: 0, share: null!);
 

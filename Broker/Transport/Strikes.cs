@@ -17,16 +17,16 @@ internal sealed class Strikes(TimeProvider time, int limit, TimeSpan window)
         }
     }
 
-    /// <summary>Counts one more.</summary>
-    /// <returns>True when it is the one with which the user is blocked.</returns>
-    internal bool Add(uint uid)
+    /// <summary>Counts so many more.</summary>
+    /// <returns>True when it is with these that the user is blocked.</returns>
+    internal bool Add(uint uid, int count = 1)
     {
         lock (_gate)
         {
             if (Current(uid) is { } current)
             {
-                _windows[uid] = (current.Begin, current.Count + 1);
-                return current.Count + 1 == limit;
+                _windows[uid] = (current.Begin, current.Count + count);
+                return current.Count < limit && current.Count + count >= limit;
             }
 
             // Seldom enough to look at all of them; otherwise those of users who never come again would stay.
@@ -35,8 +35,8 @@ internal sealed class Strikes(TimeProvider time, int limit, TimeSpan window)
                 _windows.Remove(over);
             }
 
-            _windows[uid] = (time.GetTimestamp(), 1);
-            return limit == 1;
+            _windows[uid] = (time.GetTimestamp(), count);
+            return count >= limit;
         }
     }
 

@@ -47,6 +47,13 @@ internal static class TransportLimits
     internal const int ArrivalsPerWindow = 1024;
 
     /// <summary>
+    /// Calls of one user that were under way when their connection ended, in a <see cref="DroppedCallWindow"/>: then no other is taken of that user
+    /// for the rest of it. Each unwinds with exceptions, for some 100 us, on the threads that serve everybody: who makes calls only to drop them
+    /// would keep all of them busy. Twice what a user may have under way, so that a service that is killed with all of it can begin anew.
+    /// </summary>
+    internal const int DroppedCallsPerWindow = 2048;
+
+    /// <summary>
     /// Refused connections after which accepting rests for <see cref="RefusalPause"/>: a process that connects in a loop would otherwise get a whole
     /// processor of the broker's for being refused. Whoever else connects meanwhile waits behind a full <see cref="Backlog"/> for some 100 ms at worst.
     /// </summary>
@@ -63,6 +70,9 @@ internal static class TransportLimits
 
     /// <summary>Begins with a user's first.</summary>
     internal static readonly TimeSpan ArrivalWindow = TimeSpan.FromSeconds(10);
+
+    /// <summary>Begins with a user's first.</summary>
+    internal static readonly TimeSpan DroppedCallWindow = TimeSpan.FromSeconds(10);
 
     /// <summary>How long a peer that flooded may take to make room for being told so.</summary>
     internal static readonly TimeSpan FarewellTimeout = TimeSpan.FromSeconds(1);

@@ -61,6 +61,14 @@ internal sealed partial class TransportLog(ILogger logger, WarningThrottle throt
         }
     }
 
+    public void DroppedCalls(string path, uint uid, int count, TimeSpan window)
+    {
+        if (throttle.Passes(114, uid, out long more))
+        {
+            DroppedCallsLine(path, uid, count, window, more);
+        }
+    }
+
     public void Flood(ulong connectionId, uint uid, int pid, FrameKind kind)
     {
         if (throttle.Passes(111, uid, out long more))
@@ -107,6 +115,9 @@ internal sealed partial class TransportLog(ILogger logger, WarningThrottle throt
 
     [LoggerMessage(113, LogLevel.Warning, "A connection on {Path} was refused: uid {Uid} made {Count} within {Window} ({More} more of these lines were kept back)")]
     private partial void TooOftenLine(string path, uint uid, int count, TimeSpan window, long more);
+
+    [LoggerMessage(114, LogLevel.Warning, "A connection on {Path} was refused: uid {Uid} left {Count} calls under way when their connections ended, within {Window} ({More} more of these lines were kept back)")]
+    private partial void DroppedCallsLine(string path, uint uid, int count, TimeSpan window, long more);
 
     [LoggerMessage(111, LogLevel.Warning, "Connection {ConnectionId} of uid {Uid}, pid {Pid} was closed: it sent too many {Kind} frames; allowed are {Allowed} ({More} more of these lines were kept back)")]
     private partial void FloodLine(ulong connectionId, uint uid, int pid, FrameKind kind, string allowed, long more);

@@ -33,6 +33,7 @@ internal sealed partial class UnixConnection
 
         // An end of input is the end of the connection: HTTP/2 has no half-closed ones.
         _descriptors.Refuse();
+        DropCalls();
         await _application.Output.CompleteAsync(_shutdownReason ?? error);
         FireClosed();
     }

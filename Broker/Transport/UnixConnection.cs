@@ -77,14 +77,6 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
 
     DescriptorShare? IPeerConnection.Descriptors => _peer.Account.Descriptors;
 
-    bool IPeerConnection.TryBeginCall(out int limit)
-    {
-        limit = _peer.Account.CallLimit;
-        return _peer.Account.TryBeginCall();
-    }
-
-    void IPeerConnection.EndCall() => _peer.Account.EndCall();
-
     ulong IPeerConnection.QueueDescriptor(OwnedDescriptor descriptor) => _descriptors.Enqueue(descriptor);
 
     TicketConnection? IPeerConnection.IssueTicket() => _endpoint.TakesTickets ? _options.Tickets.Issue(this, _peer.ShareProcess()) : null;

@@ -310,6 +310,10 @@ internal sealed class UnixSocketListener : IConnectionListener
                 _options.Counters.ConnectionsRefused.Add(RefusedConnection.UserTooOften);
                 _log.TooOften(_endpoint.Path, uid, TransportLimits.ArrivalsPerWindow, TransportLimits.ArrivalWindow);
                 break;
+            case UserAccounts.Answer.UserDroppedCalls:
+                _options.Counters.ConnectionsRefused.Add(RefusedConnection.UserDroppedCalls);
+                _log.DroppedCalls(_endpoint.Path, uid, TransportLimits.DroppedCallsPerWindow, TransportLimits.DroppedCallWindow);
+                break;
             case UserAccounts.Answer.UserSilent:
                 _options.Counters.ConnectionsRefused.Add(RefusedConnection.UserSilent);
                 _log.TooManySilentOfUser(_endpoint.Path, uid, limits.SilentPerUser);

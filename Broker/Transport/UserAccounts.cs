@@ -12,6 +12,7 @@ internal sealed class UserAccounts(UserLimits limits, DescriptorBudget budget, T
 {
     private readonly Strikes _offences = new(time, TransportLimits.OffencesPerWindow, TransportLimits.OffenceWindow);
     private readonly Strikes _arrivals = new(time, TransportLimits.ArrivalsPerWindow, TransportLimits.ArrivalWindow);
+    private readonly Strikes _droppedCalls = new(time, TransportLimits.DroppedCallsPerWindow, TransportLimits.DroppedCallWindow);
     private readonly Lock _gate = new();
     private readonly Dictionary<uint, UserAccount> _users = [];
     private int _connections;
@@ -36,6 +37,9 @@ internal sealed class UserAccounts(UserLimits limits, DescriptorBudget budget, T
 
         /// <summary>Too many of this user's were taken a moment ago.</summary>
         UserTooOften,
+
+        /// <summary>Too many of this user's calls were under way when their connections ended.</summary>
+        UserDroppedCalls,
     }
 
     /// <summary>Connections at the moment.</summary>
@@ -72,6 +76,11 @@ internal sealed class UserAccounts(UserLimits limits, DescriptorBudget budget, T
                 return Answer.UserTooOften;
             }
 
+            if (_droppedCalls.IsBlocked(uid))
+            {
+                return Answer.UserDroppedCalls;
+            }
+
             UserAccount user = FindOrAdd(uid);
             if (user.Connections >= limits.ConnectionsPerUser)
             {
@@ -104,6 +113,9 @@ internal sealed class UserAccounts(UserLimits limits, DescriptorBudget budget, T
     /// <summary>A connection of that user is ended for what it sent.</summary>
     /// <returns>True when no other is taken for a while.</returns>
     internal bool AddOffence(UserAccount account) => _offences.Add(account.Uid);
+
+    /// <summary>So many calls of that user were under way when their connection ended.</summary>
+    internal void AddDroppedCalls(UserAccount account, int count) => _droppedCalls.Add(account.Uid, count);
 
     /// <summary>A connection has ended.</summary>
     internal void Close(UserAccount account)

@@ -9,45 +9,66 @@ namespace BarBroker.EndToEnd;
 [Trait(Only.Machine, Only.Host)]
 public sealed class DescriptorBudgetScenarios
 {
-    /// <summary>Half of it may be under way, an eighth to one user: so low that one client fills that.</summary>
+    /// <summary>Low enough for a few clients to reach what may be under way, half of it, and so high that the other half holds a simulated lease for each, and the program.</summary>
     private const int DescriptorLimit = 2048;
 
-    private const int MostOfOneUser = DescriptorLimit / 8;
-
-    /// <summary>More than what the runtime has open for itself, and less than two clients can have leases at once.</summary>
+    /// <summary>More than what the runtime has open for itself, and less than four users can have leases at once.</summary>
     private const int HardlyAny = 70;
 
+    private const int UnderWay = DescriptorLimit / 2;
+    private const int UnderWayOfUser = UnderWay / 4;
+
+    /// <summary>Calls of each user who does not read, on four connections: more than one may have under way.</summary>
+    private const int Calls = 4 * 70;
+
+    private const string SentenceOfAll = "descriptors that may be under way to clients are";
+    private const string SentenceOfUser = "descriptors are under way to clients of this user";
+
     [Fact]
-    public async Task Descriptors_that_nobody_reads_are_bounded_and_cost_nobody_else_anything()
+    public async Task Descriptors_that_one_user_does_not_read_cost_the_others_nothing_and_those_of_many_at_most_a_refusal_that_says_so()
     {
         await using StressBench bench = await StressBench.StartAsync(Users.Broker, DescriptorLimit);
         await using ProbeProcess bob = ProbeProcess.Start(Users.Bob);
-        ProbeRequest innocent = bench.RequestOf(Users.Bob, ProbeOperation.StressAcquire, new ProbeStress(Connections: 2, Calls: 4, Rounds: 4));
+        ProbeRequest innocent = bench.RequestOf(
+            Users.Bob, ProbeOperation.StressAcquire, new ProbeStress(Connections: 2, Calls: 4, Rounds: 4, Tolerated: "TOO_MANY_DESCRIPTORS"));
 
-        // Within what may be under way, in steps: each lease that is being made takes descriptors of the broker's own as well, for a moment.
-        int granted = 0;
-        for (; granted < 200; granted += 40)
-        {
-            await AskAsync(bench, bench.Alice, Users.Alice, ProbeOperation.StressStopReading, new ProbeStress(Connections: 1, Calls: 40), firstPage: (ulong)granted);
-            await bench.UntilLeasesAsync(leases => leases == granted + 40);
-        }
-
-        // Beyond it.
-        await AskAsync(bench, bench.Alice, Users.Alice, ProbeOperation.StressStopReading, new ProbeStress(Connections: 1, Calls: 90), firstPage: (ulong)granted);
-        await bench.UntilLeasesAsync(leases => leases == MostOfOneUser);
+        // One takes what one may have, and asks for more: only that one is refused.
+        await StopReadingAsync(bench, bench.Alice, Users.Alice);
+        await bench.UntilRefusedAsync(Calls - UnderWayOfUser);
+        await bench.UntilLeasesAsync(static leases => leases == UnderWayOfUser);
         Assert.StartsWith("0 refused", (await bob.AskAsync(innocent)).Text, StringComparison.Ordinal);
 
-        // What was promised to Alice comes, the rest was refused in words.
-        ProbeReply read = await AskAsync(bench, bench.Alice, Users.Alice, ProbeOperation.StressReadOn, new ProbeStress(0, 0));
-        string[] refusals = read.Text!.Split('\n');
-        Assert.Equal((MostOfOneUser, granted + 90 - MostOfOneUser), ((int)read.Value, refusals.Length));
-        Assert.All(refusals, refusal => Assert.Contains("as many as one user may have", refusal, StringComparison.Ordinal));
+        // So do others, one after the other: each lease that is being made takes descriptors of the broker's own as well, for a moment.
+        List<ProbeProcess> crowd = [];
+        try
+        {
+            int takers = 1;
+            foreach (int user in StressBench.Crowd)
+            {
+                crowd.Add(ProbeProcess.Start(user));
+                await StopReadingAsync(bench, crowd[^1], user);
+                await bench.UntilRefusedAsync(++takers * (Calls - UnderWayOfUser));
+                await bench.UntilLeasesAsync(leases => leases == takers * UnderWayOfUser);
+            }
 
-        // Whoever reads has room again.
-        Assert.StartsWith(
-            "0 refused",
-            (await AskAsync(bench, bench.Alice, Users.Alice, ProbeOperation.StressAcquire, new ProbeStress(Connections: 2, Calls: 64))).Text,
-            StringComparison.Ordinal);
+            // Then nothing is left for Bob, and that is what he is told: never ETOOMANYREFS, which would end his connection.
+            ProbeReply refused = await bob.AskAsync(innocent);
+            Assert.False(refused.Text!.StartsWith("0 refused", StringComparison.Ordinal));
+
+            // What was promised comes, the rest was refused in words.
+            Assert.NotEqual(0, await ReadOnAsync(bench, bench.Alice, Users.Alice, Calls, SentenceOfUser));
+
+            // Whoever reads makes room for all.
+            Assert.StartsWith("0 refused", (await bob.AskAsync(innocent)).Text, StringComparison.Ordinal);
+        }
+        finally
+        {
+            foreach (ProbeProcess taker in crowd)
+            {
+                await taker.DisposeAsync();
+            }
+        }
+
         await bench.IsAsItWasAsync();
     }
 
@@ -61,38 +82,49 @@ public sealed class DescriptorBudgetScenarios
         }
 
         await using StressBench bench = await StressBench.StartAsync(Users.Broker, opened + HardlyAny);
-        await using ProbeProcess bob = ProbeProcess.Start(Users.Bob);
-        (ProbeProcess Probe, int User)[] clients = [(bench.Alice, Users.Alice), (bob, Users.Bob)];
-        foreach ((ProbeProcess probe, int user) in clients)
+        // As many as each may have: all together more than there is room for.
+        int calls = (opened + HardlyAny) / 2 / 4;
+        List<(ProbeProcess Probe, int User)> takers = [(bench.Alice, Users.Alice), .. StressBench.Crowd.Select(static user => (ProbeProcess.Start(user), user))];
+        foreach ((ProbeProcess probe, int user) in takers)
         {
-            await AskAsync(bench, probe, user, ProbeOperation.StressStopReading, new ProbeStress(Connections: 1, Calls: 90));
+            await probe.AskAsync(bench.RequestOf(user, ProbeOperation.StressStopReading, new ProbeStress(Connections: 1, calls)));
         }
 
         // Each simulated lease takes one descriptor of the broker's, and one is on its way.
-        List<string> refusals = [];
-        foreach ((ProbeProcess probe, int user) in clients)
+        int refused = 0;
+        foreach ((ProbeProcess probe, int user) in takers)
         {
-            ProbeReply read = await AskAsync(bench, probe, user, ProbeOperation.StressReadOn, new ProbeStress(0, 0));
-            string[] refused = read.Text!.Split('\n');
-            Assert.Equal(90, (int)read.Value + refused.Length);
-            refusals.AddRange(refused);
+            refused += await ReadOnAsync(bench, probe, user, calls, "no memory or no files left", SentenceOfAll);
         }
 
-        string[] sentences = ["no memory or no files left", "as many as one user may have", "descriptors that may be under way to clients are"];
-        Assert.All(refusals, refusal => Assert.True(sentences.Any(sentence => refusal.Contains(sentence, StringComparison.Ordinal)), refusal));
-        Assert.Contains(refusals, refusal => refusal.Contains(sentences[0], StringComparison.Ordinal));
+        Assert.NotEqual(0, refused);
+
+        foreach ((ProbeProcess probe, _) in takers[1..])
+        {
+            await probe.DisposeAsync();
+        }
 
         await bench.IsAsItWasAsync();
         Assert.StartsWith(
             "0 refused",
-            (await AskAsync(bench, bench.Alice, Users.Alice, ProbeOperation.StressAcquire, new ProbeStress(Connections: 1, Calls: 16))).Text,
+            (await AskAliceAsync(bench, ProbeOperation.StressAcquire, new ProbeStress(Connections: 1, Calls: 16))).Text,
             StringComparison.Ordinal);
     }
 
-    private static Task<ProbeReply> AskAsync(
-        StressBench bench, ProbeProcess probe, int user, ProbeOperation operation, ProbeStress stress, ulong firstPage = 0)
+    private static Task<ProbeReply> StopReadingAsync(StressBench bench, ProbeProcess probe, int user) =>
+        probe.AskAsync(bench.RequestOf(user, ProbeOperation.StressStopReading, new ProbeStress(Connections: 4, Calls / 4)));
+
+    /// <summary>Each call has brought its descriptor, or one of these sentences.</summary>
+    /// <returns>How many were refused.</returns>
+    private static async Task<int> ReadOnAsync(StressBench bench, ProbeProcess probe, int user, int calls, params string[] sentences)
     {
-        ProbeRequest request = bench.RequestOf(user, operation, stress);
-        return probe.AskAsync(request with { Offset = request.Offset + (firstPage * Machine.Page) });
+        ProbeReply read = await probe.AskAsync(bench.RequestOf(user, ProbeOperation.StressReadOn, new ProbeStress(0, 0)));
+        string[] refusals = read.Text!.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(calls, (int)read.Value + refusals.Length);
+        Assert.All(refusals, refusal => Assert.True(sentences.Any(sentence => refusal.Contains(sentence, StringComparison.Ordinal)), refusal));
+        return refusals.Length;
     }
+
+    private static Task<ProbeReply> AskAliceAsync(StressBench bench, ProbeOperation operation, ProbeStress stress) =>
+        bench.Alice.AskAsync(bench.RequestOf(Users.Alice, operation, stress));
 }

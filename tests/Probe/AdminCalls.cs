@@ -15,6 +15,7 @@ internal static class AdminCalls
         {
             "barbroker.v1.Broker/Acquire" => await UnaryAsync<AcquireRequest, AcquireResponse>(channel, method, request),
             "barbroker.v1.Admin/ListDevices" => await UnaryAsync<AdminListDevicesRequest, AdminListDevicesResponse>(channel, method, request),
+            "barbroker.v1.Admin/GetCounters" => await UnaryAsync<GetCountersRequest, GetCountersResponse>(channel, method, request),
             "barbroker.v1.Admin/ListLeases" => await UnaryAsync<ListLeasesRequest, ListLeasesResponse>(channel, method, request),
             "barbroker.v1.Admin/Revoke" => await UnaryAsync<RevokeRequest, RevokeResponse>(channel, method, request),
             "barbroker.v1.Admin/SuspendDevice" => await UnaryAsync<SuspendDeviceRequest, SuspendDeviceResponse>(channel, method, request),

@@ -18,6 +18,9 @@ internal enum RefusedConnection
     /// <summary>Too many of its user's were taken a moment ago.</summary>
     UserTooOften,
 
+    /// <summary>Too many of its user's calls were under way when their connections ended, a moment ago.</summary>
+    UserDroppedCalls,
+
     /// <summary>The kernel does not say who made it.</summary>
     UnknownPeer,
 }
@@ -33,6 +36,9 @@ internal enum BrokenProtocol
 
     /// <summary>A connection whose header blocks can't be decoded.</summary>
     HeaderCompression,
+
+    /// <summary>A connection that began a header block and did not end it in time.</summary>
+    HeadersTimeout,
 
     /// <summary>A call.</summary>
     Stream,

@@ -16,6 +16,9 @@ internal sealed class StressBench : IAsyncDisposable
     /// <summary>Pages of each user: as many as 200 connections take with 64 Acquires on each.</summary>
     private const ulong PagesPerUser = 200 * 64;
 
+    /// <summary>Pages of each of those who are only there for what they take together with Alice.</summary>
+    private const ulong PagesOfCrowd = 512;
+
     private readonly int _descriptors;
 
     private StressBench(BrokerProcess broker, ProbeProcess alice, ProbeProcess admin, int descriptors)
@@ -28,6 +31,9 @@ internal sealed class StressBench : IAsyncDisposable
 
     /// <summary>How many times longer than usual.</summary>
     internal static int Rounds { get; } = int.Parse(Environment.GetEnvironmentVariable("BAR_BROKER_STRESS_ROUNDS") ?? "1", CultureInfo.InvariantCulture);
+
+    /// <summary>With Alice, as many as one user's part of the budget goes into all of it.</summary>
+    internal static IReadOnlyList<int> Crowd { get; } = [Users.Carol, Users.Dave, Users.Erin];
 
     internal BrokerProcess Broker { get; }
 
@@ -55,6 +61,16 @@ internal sealed class StressBench : IAsyncDisposable
 
     /// <summary>As an admin counts them.</summary>
     internal Task<int> CountLeasesAsync() => CountLeasesAsync(Admin, Broker);
+
+    /// <summary>Waits until so many descriptors were refused because their user has as many under way as one may have.</summary>
+    internal async Task UntilRefusedAsync(int count)
+    {
+        using CancellationTokenSource limit = new(Patience.Limit);
+        for (int refused = await CountRefusedAsync(); refused < count; refused = await CountRefusedAsync())
+        {
+            Assert.False(limit.IsCancellationRequested, $"The broker refused {refused} descriptors.");
+        }
+    }
 
     /// <summary>Waits until there are that many leases. The broker tells admins, but not when they change.</summary>
     internal async Task UntilLeasesAsync(Func<int, bool> condition)
@@ -87,6 +103,14 @@ internal sealed class StressBench : IAsyncDisposable
         return answer["leases"]?.AsArray().Count ?? 0;
     }
 
+    private async Task<int> CountRefusedAsync()
+    {
+        JsonNode answer = await Admin.CallAsync(Broker.AdminSocket, "barbroker.v1.Admin/GetCounters", "{}");
+        return answer["counters"]!.AsArray()
+            .Where(static counter => (string?)counter!["name"] == "bar_broker.wire.descriptors.refused" && (string?)counter["tags"]?["kind"] == "user")
+            .Sum(static counter => int.Parse((string?)counter!["value"] ?? "0", CultureInfo.InvariantCulture));
+    }
+
     private static ProbeRequest RequestOf(int user, BrokerProcess broker, ProbeOperation operation, ProbeStress stress) => new()
     {
         Operation = operation,
@@ -97,7 +121,12 @@ internal sealed class StressBench : IAsyncDisposable
         Stress = stress,
     };
 
-    private static ulong OffsetOf(int user) => user == Users.Alice ? 0 : PagesPerUser * Machine.Page;
+    private static ulong OffsetOf(int user) => Machine.Page * user switch
+    {
+        Users.Alice => 0,
+        Users.Bob => PagesPerUser,
+        _ => (2 * PagesPerUser) + (PagesOfCrowd * (ulong)(user - Users.Carol)),
+    };
 
     private static bool IsOfClient(string target) => target.Contains("bar-broker:", StringComparison.Ordinal) || target.Contains("pidfd", StringComparison.Ordinal);
 
@@ -111,13 +140,14 @@ internal sealed class StressBench : IAsyncDisposable
         {
           "runtimeDirectory": "{{runtimeDirectory}}",
           "clientGroup": "{{Users.ClientGroup}}",
-          "devices": { "{{Board}}": { "simulated": { "bars": { "{{Bar}}": {{2 * PagesPerUser * Machine.Page}} } } } },
+          "devices": { "{{Board}}": { "simulated": { "bars": { "{{Bar}}": {{((2 * PagesPerUser) + (PagesOfCrowd * (ulong)Crowd.Count)) * Machine.Page}} } } } },
           "grants": [
             { "uid": {{Users.Alice}}, "device": "{{Board}}", "areas": [{{Area(Users.Alice)}}], "access": "read-write" },
             { "uid": {{Users.Bob}}, "device": "{{Board}}", "areas": [{{Area(Users.Bob)}}], "access": "read-write" },
+            {{string.Join(", ", Crowd.Select(user => $$"""{ "uid": {{user}}, "device": "{{Board}}", "areas": [{{Area(user, PagesOfCrowd)}}], "access": "read-write" }"""))}},
           ],
         }
         """;
 
-    private static string Area(int user) => $$"""{ "bar": {{Bar}}, "offset": {{OffsetOf(user)}}, "length": {{PagesPerUser * Machine.Page}} }""";
+    private static string Area(int user, ulong pages = PagesPerUser) => $$"""{ "bar": {{Bar}}, "offset": {{OffsetOf(user)}}, "length": {{pages * Machine.Page}} }""";
 }

@@ -7,6 +7,8 @@ internal static class Users
     internal const int Alice = 1001;
     internal const int Bob = 1002;
     internal const int Carol = 1003;
+    internal const int Dave = 1004;
+    internal const int Erin = 1005;
 
     /// <summary>A broker that isn't root.</summary>
     internal const int Broker = 2002;

@@ -31,6 +31,7 @@ internal sealed class TestHost : IAsyncDisposable
             ],
             MaxReceiveMessageSize = limits?.MaxReceiveMessageSize ?? 1024 * 1024,
             PrefaceTimeout = limits?.PrefaceTimeout ?? TimeSpan.FromMinutes(1),
+            RequestHeadersTimeout = limits?.RequestHeadersTimeout ?? GrpcLimits.RequestHeadersTimeout,
             MaxDescriptorsUnderWay = limits?.MaxDescriptorsUnderWay,
             MaxDescriptorsUnderWayPerUser = limits?.MaxDescriptorsUnderWayPerUser ?? limits?.MaxDescriptorsUnderWay,
             Counters = Counters,

@@ -129,6 +129,25 @@ public sealed class ProtocolLimitTests
     }
 
     [Fact]
+    public async Task Headers_that_are_not_ended_in_time_end_the_connection_and_a_call_whose_headers_are_there_may_last()
+    {
+        await using TestHost host = await TestHost.StartAsync(new GrpcServerOptions { Endpoints = [], RequestHeadersTimeout = TimeSpan.FromMilliseconds(500) });
+        using FrameClient whole = new(host.SocketPath);
+        whole.AddHeaders(1, TestService.UnaryPath);
+        whole.Flush();
+        using FrameClient half = new(host.SocketPath);
+        half.Add(FrameType.Headers, 0, 1, [0x83, 0x86, 0x84]);
+        half.Flush();
+
+        await ReadToEndAsync(half);
+
+        Assert.Equal(1, host.Counters.ProtocolErrors[BrokenProtocol.HeadersTimeout]);
+        whole.AddData(1, RawClient.Frame(0, 0), end: true);
+        whole.Flush();
+        Assert.Equal(1u, (await whole.ReadAsync(FrameType.Headers)).Stream);
+    }
+
+    [Fact]
     public async Task A_frame_that_is_longer_than_was_agreed_ends_the_connection()
     {
         await using TestHost host = await TestHost.StartAsync();

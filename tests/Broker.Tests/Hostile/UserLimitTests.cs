@@ -16,6 +16,7 @@ public sealed class UserLimitTests
 {
     private const int TooManyConnections = 109;
     private const int TooManySilent = 110;
+    private const int DroppedCalls = 114;
 
     private static readonly UserLimits Generous = new(Connections: 100, ConnectionsPerUser: 50, SilentPerUser: 50, CallsPerUser: 50);
 
@@ -60,6 +61,64 @@ public sealed class UserLimitTests
         await CallAsync(second);
         end[1].SetResult();
         await alsoHeld;
+    }
+
+    [Fact]
+    public async Task A_user_who_leaves_with_calls_under_way_again_and_again_gets_no_connection_for_a_while()
+    {
+        const int CallsAtOnce = 64;
+        FakeTimeProvider time = new();
+        await using TestHost host = await TestHost.StartAsync(timeProvider: time);
+        host.ExpectedEvents.Add(DroppedCalls);
+        await using UnixGrpcChannel stays = await host.ConnectAsync();
+
+        // Calls that were answered are nobody's loss, and only they are this one's.
+        for (int i = 0; i < CallsAtOnce; i++)
+        {
+            await using UnixGrpcChannel good = await host.ConnectAsync();
+            await CallAsync(good);
+        }
+
+        SemaphoreSlim begun = new(0);
+        SemaphoreSlim ended = new(0);
+        host.Service.OnUnary = async (request, context) =>
+        {
+            begun.Release();
+            try
+            {
+                await Task.Delay(Timeout.Infinite, context.CancellationToken);
+            }
+            finally
+            {
+                ended.Release();
+            }
+
+            return request;
+        };
+        for (int dropped = 0; dropped < TransportLimits.DroppedCallsPerWindow; dropped += CallsAtOnce)
+        {
+            Assert.Equal(0, host.Counters.ConnectionsRefused[RefusedConnection.UserDroppedCalls]);
+            using FrameClient client = new(host.SocketPath);
+            for (uint call = 0; call < CallsAtOnce; call++)
+            {
+                client.AddHeaders((2 * call) + 1, TestService.UnaryPath);
+                client.AddData((2 * call) + 1, RawClient.Frame(0, 0), end: true);
+            }
+
+            client.Flush();
+            await WaitAsync(begun, CallsAtOnce);
+            client.Dispose();
+            await WaitAsync(ended, CallsAtOnce);
+        }
+
+        await Assert.ThrowsAsync<RpcException>(host.ConnectAsync);
+        Assert.Equal(1, host.Counters.ConnectionsRefused[RefusedConnection.UserDroppedCalls]);
+        Assert.Contains($"left {TransportLimits.DroppedCallsPerWindow} calls under way", Assert.Single(host.Log.Entries).Message, StringComparison.Ordinal);
+
+        host.Service.OnUnary = static (request, _) => Task.FromResult(request);
+        await CallAsync(stays);
+        time.Advance(TransportLimits.DroppedCallWindow);
+        await (await host.ConnectAsync()).DisposeAsync();
     }
 
     [Fact]
@@ -177,6 +236,14 @@ public sealed class UserLimitTests
         catch (SocketException exception)
         {
             Assert.Equal(SocketError.ConnectionReset, exception.SocketErrorCode);
+        }
+    }
+
+    private static async Task WaitAsync(SemaphoreSlim semaphore, int count)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            await semaphore.WaitAsync(TestToken);
         }
     }
 

@@ -81,6 +81,22 @@ public sealed class UserAccountsTests : IDisposable
     }
 
     [Fact]
+    public void Who_leaves_calls_under_way_again_and_again_gets_no_other_connection_for_a_while_and_others_do()
+    {
+        UserAccounts accounts = Create(new UserLimits(99, 99, 99, 9));
+        accounts.TryOpen(1, out UserAccount? account);
+        accounts.AddDroppedCalls(account!, TransportLimits.DroppedCallsPerWindow - 1);
+        Assert.Equal([Answer.Taken], Open(accounts, 1));
+
+        accounts.AddDroppedCalls(account!, 2);
+
+        Assert.Equal([Answer.UserDroppedCalls, Answer.Taken], Open(accounts, 1, 2));
+
+        _time.Advance(TransportLimits.DroppedCallWindow);
+        Assert.Equal(Answer.Taken, accounts.TryOpen(1, out _));
+    }
+
+    [Fact]
     public void Calls_are_counted_over_all_connections_of_a_user()
     {
         UserAccounts accounts = Create(new UserLimits(9, 9, 9, CallsPerUser: 2));

@@ -84,6 +84,12 @@ internal sealed class AttackSocket : IDisposable
         }
     }
 
+    /// <summary>How much the broker sent that was not read.</summary>
+    internal int Unread => IsOver ? 0 : _socket.Available;
+
+    /// <summary>Waits for something to read, though not for long.</summary>
+    internal void Await() => Try(() => _socket.Poll(PatienceMilliseconds * 1000, SelectMode.SelectRead));
+
     /// <summary>Reads what is there.</summary>
     internal void Drain()
     {

@@ -103,6 +103,8 @@ internal sealed class CallFlood() : Attack("call_flood", "calls.refused", "user_
             _connections[i]!.Send([.. calls]);
         }
 
+        // The last ones are refused, once all before them are under way: only then is that so.
+        _connections[^1]!.Await();
         for (int i = 0; i < Connections; i++)
         {
             for (int call = 0; call < CallsAtOnce; call++, _streams[i] += 2)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 using BarBroker.V1;
 using Google.Protobuf;
@@ -8,47 +9,56 @@ namespace BarBroker.Hostile.Attacks;
 internal sealed class UnreadDescriptors() : Attack("unread_descriptors", "descriptors.refused", "connection", "user")
 {
     private const int Connections = 8;
+    private const int CallsPerConnection = 250;
+    private const ulong Area = 8 * 1024 * 1024;
+    private const ulong Page = 4096;
     private const int CallsPerStrike = 25;
 
-    private readonly byte[] _request = Request(Delivery.InBand);
-    private readonly List<(AttackSocket Socket, uint Calls)> _connections = [];
+    /// <summary>Bytes: the headers of three frames, and more.</summary>
+    private const int LeastAnswer = 40;
 
-    internal static byte[] Request(Delivery delivery) => new AcquireRequest
+    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(50);
+
+    // A page each: no two leases share one.
+    private readonly byte[][] _requests = [.. Enumerable.Range(0, Connections * CallsPerConnection).Select(static page => Request(Delivery.InBand, (ulong)page))];
+    private readonly List<(AttackSocket Socket, uint Calls)> _connections = [];
+    private int _nextPage;
+
+    internal static byte[] Request(Delivery delivery, ulong page) => new AcquireRequest
     {
         Device = "board",
-        Ranges = new BarRanges { Bar = 2, Ranges = { new V1.Range { Offset = 512 * 1024, Length = 4096 } } },
+        Ranges = new BarRanges { Bar = 2, Ranges = { new V1.Range { Offset = Area + (page * Page), Length = Page } } },
         Access = Access.ReadOnly,
         Delivery = delivery,
     }.ToByteArray();
 
     internal override void Strike(string socket)
     {
-        if (_connections.Count < Connections)
+        if (_connections is not [.., { Calls: < CallsPerConnection, Socket.IsOver: false }])
         {
+            if (_connections.Count == Connections)
+            {
+                _connections[0].Socket.Dispose();
+                _connections.RemoveAt(0);
+            }
+
             _connections.Add((AttackSocket.Open(socket), 0));
         }
 
-        for (int i = 0; i < _connections.Count; i++)
+        // More than a hundred under way would end the connection: the answers to these are waited for, and left where they are.
+        (AttackSocket connection, uint calls) = _connections[^1];
+        int unread = connection.Unread;
+        for (int call = 0; call < CallsPerStrike; call++, calls++, _nextPage = (_nextPage + 1) % _requests.Length)
         {
-            (AttackSocket connection, uint calls) = _connections[i];
-            for (int call = 0; call < CallsPerStrike; call++, calls++)
-            {
-                connection.Send(AttackSocket.Call((2 * calls) + 1, Paths.Acquire, _request));
-            }
-
-            // What the broker no longer takes is over; what it sent stays unread all the same.
-            _connections[i] = (connection, calls);
+            connection.Send(AttackSocket.Call((2 * calls) + 1, Paths.Acquire, _requests[_nextPage]));
         }
 
-        _connections.RemoveAll(static connection =>
+        _connections[^1] = (connection, calls);
+        long begin = Stopwatch.GetTimestamp();
+        while (connection.Unread < unread + (CallsPerStrike * LeastAnswer) && Stopwatch.GetElapsedTime(begin) < Patience)
         {
-            if (connection.Socket.IsOver)
-            {
-                connection.Socket.Dispose();
-            }
-
-            return connection.Socket.IsOver;
-        });
+            Thread.Sleep(1);
+        }
     }
 }
 
@@ -80,7 +90,7 @@ internal sealed class TicketReplay() : Attack("ticket_replay", "tickets.refused"
     {
         await using Client.Grpc.UnixGrpcChannel channel = await Client.Grpc.UnixGrpcChannel.ConnectAsync(socket, CancellationToken.None);
         AcquireResponse response = await channel.UnaryAsync<AcquireRequest, AcquireResponse>(
-            Paths.Acquire, AcquireRequest.Parser.ParseFrom(UnreadDescriptors.Request(Delivery.Ticket)), default);
+            Paths.Acquire, AcquireRequest.Parser.ParseFrom(UnreadDescriptors.Request(Delivery.Ticket, page: 0)), default);
         return response.Ticket.Secret;
     }
 }
