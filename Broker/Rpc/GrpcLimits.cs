@@ -10,10 +10,10 @@ internal static class GrpcLimits
     internal const int MaxConnectionsPerUser = 256;
 
     /// <summary>
-    /// Connections of one user that have not spoken: half of them, so that whoever connects and says nothing keeps room for those that do. Not
-    /// fewer: on a busy host many processes of one service may start at once, each taking its time between connecting and its first byte.
+    /// Connections of one user that have not spoken: all but 32, so that whoever connects and says nothing keeps room for those that do. Not
+    /// fewer: on a busy host all processes of one service may start at once, each taking its time between connecting and its first byte.
     /// </summary>
-    internal const int MaxSilentPerUser = 128;
+    internal const int MaxSilentPerUser = MaxConnectionsPerUser - 32;
 
     /// <summary>
     /// Calls of one user under way, on all connections: ten connections' worth. Each costs some kilobytes while it lasts, and its handler may wait
