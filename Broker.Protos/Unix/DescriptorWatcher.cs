@@ -39,8 +39,8 @@ internal sealed unsafe class DescriptorWatcher
     private const int WaitForever = -1;
 
     private static readonly Lock MakeGate = new();
-    private static DescriptorWatcher? _shared;
-    private static DescriptorWatcher? _reading;
+    private static DescriptorWatcher? MadeShared;
+    private static DescriptorWatcher? MadeReading;
 
     // struct epoll_event is packed on x86-64 and nowhere else.
     private static readonly int EventDataOffset = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 4 : 8;
@@ -59,11 +59,11 @@ internal sealed unsafe class DescriptorWatcher
 
     /// <summary>The process's one for everything but reading.</summary>
     /// <exception cref="UnixException">There is none yet, and no descriptor left to make it. The next attempt may succeed.</exception>
-    internal static DescriptorWatcher Shared => Volatile.Read(ref _shared) ?? Make(ref _shared, "descriptor-watcher");
+    internal static DescriptorWatcher Shared => Volatile.Read(ref MadeShared) ?? Make(ref MadeShared, "descriptor-watcher");
 
     /// <summary>That for sockets to be read: an epoll takes a descriptor once, and <see cref="Shared"/> has them when they are full.</summary>
     /// <exception cref="UnixException"><inheritdoc cref="Shared" path="/exception"/></exception>
-    internal static DescriptorWatcher Reading => Volatile.Read(ref _reading) ?? Make(ref _reading, "socket-reading");
+    internal static DescriptorWatcher Reading => Volatile.Read(ref MadeReading) ?? Make(ref MadeReading, "socket-reading");
 
     /// <summary>
     /// Watches <paramref name="descriptor"/> until the result is disposed, which must happen before the descriptor is closed. A report

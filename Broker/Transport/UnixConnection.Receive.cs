@@ -108,8 +108,8 @@ internal sealed partial class UnixConnection
 
     private void OnSilent()
     {
-        _options.Counters.ProtocolErrors.Add(BrokenProtocol.Silent);
         _log.Silent(_id, _credentials.Uid, _credentials.Pid, _options.PrefaceTimeout);
+        _options.Counters.ProtocolErrors.Add(BrokenProtocol.Silent);
         Abort(new ConnectionAbortedException($"The peer did not speak HTTP/2 within {_options.PrefaceTimeout}."));
     }
 }

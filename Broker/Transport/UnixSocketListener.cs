@@ -216,8 +216,8 @@ internal sealed class UnixSocketListener : IConnectionListener
         {
             if (!_unbound.IsCancellationRequested)
             {
-                _options.Counters.ProtocolErrors.Add(BrokenProtocol.Silent);
                 _log.Silent(peer.Id, peer.Credentials.Uid, peer.Credentials.Pid, _options.PrefaceTimeout);
+                _options.Counters.ProtocolErrors.Add(BrokenProtocol.Silent);
             }
         }
         catch (Exception exception) when (exception is SocketException or UnixException)

@@ -123,6 +123,16 @@ public sealed class ConnectionTests
         Assert.Equal(0, await slow.ReceiveAsync(new byte[1], SocketFlags.None, TestToken));
         Assert.Equal(0, await noisy.ReceiveAsync(new byte[1], SocketFlags.None, TestToken));
         await UnaryAsync(speaking);
+
+        // Logged first, and counted, once the peer has seen the end: nothing tells when.
+        using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(TestToken);
+        limit.CancelAfter(TimeSpan.FromSeconds(30));
+        while (host.Counters.ProtocolErrors[BrokenProtocol.Silent] < 3)
+        {
+            limit.Token.ThrowIfCancellationRequested();
+            await Task.Yield();
+        }
+
         Assert.Equal(3, host.Counters.ProtocolErrors[BrokenProtocol.Silent]);
         Assert.Single(host.Log.Entries, static entry => entry.EventId == 105);
     }
