@@ -48,12 +48,6 @@ internal static class GrpcLimits
     /// </summary>
     internal const int MaxRequestLineSize = 1024;
 
-    /// <summary>
-    /// Bytes of answers that one call may have written ahead of a client that does not read, beyond the window that HTTP/2 gives. Kestrel's own
-    /// 64 KiB would be 6.4 MiB for each connection. The largest answer has some 10 KiB, and a larger one waits, no more.
-    /// </summary>
-    internal const int ResponseBufferSize = 16 * 1024;
-
     /// <summary>How long a header block may take from its first frame to its last: clients send it in one piece. Kestrel's own limit is 30 s.</summary>
     internal static readonly TimeSpan RequestHeadersTimeout = TimeSpan.FromSeconds(10);
 

@@ -146,7 +146,6 @@ public sealed class GrpcServer : IAsyncDisposable
         kestrel.Limits.MaxRequestHeaderCount = GrpcLimits.MaxRequestHeaderCount;
         kestrel.Limits.MaxRequestLineSize = GrpcLimits.MaxRequestLineSize;
         kestrel.Limits.RequestHeadersTimeout = options.RequestHeadersTimeout;
-        kestrel.Limits.MaxResponseBufferSize = GrpcLimits.ResponseBufferSize;
         foreach (ServedEndPoint endpoint in _endpoints)
         {
             kestrel.Listen(endpoint, static listen => listen.Protocols = HttpProtocols.Http2);
