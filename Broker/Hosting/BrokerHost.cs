@@ -83,6 +83,8 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
         manager.Notify("STOPPING=1");
         SetHealth(server, services, HealthCheckResponse.Types.ServingStatus.NotServing);
         bool confirmed = await EndLeasesAsync(leases);
+        // Before the calls are cancelled.
+        await server.Health.WhenToldAsync().WaitAsync(WatchersLimit, time, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         using CancellationTokenSource limit = new(CallsLimit, time);
         await server.StopAsync(limit.Token);
         return confirmed;

@@ -10,6 +10,8 @@ public sealed class HealthStatus
     private readonly Lock _gate = new();
     private readonly Dictionary<string, ServingStatus> _statuses = new(StringComparer.Ordinal);
     private readonly Dictionary<string, HashSet<Watcher>> _watchers = new(StringComparer.Ordinal);
+    private int _untold;
+    private TaskCompletionSource? _told;
 
     /// <summary>Sets one service's status, and tells its watchers.</summary>
     /// <param name="service">Full name such as <c>barbroker.v1.Broker</c>; empty for the server as a whole.</param>
@@ -22,8 +24,17 @@ public sealed class HealthStatus
             _statuses[service] = status;
             foreach (Watcher watcher in _watchers.GetValueOrDefault(service) ?? [])
             {
-                watcher.Changes.Writer.TryWrite(status);
+                Tell(watcher, status);
             }
+        }
+    }
+
+    /// <summary>Completes once every watcher has passed on what was set before. One whose client does not read never does.</summary>
+    internal Task WhenToldAsync()
+    {
+        lock (_gate)
+        {
+            return _untold == 0 ? Task.CompletedTask : (_told ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
         }
     }
 
@@ -49,7 +60,7 @@ public sealed class HealthStatus
             }
 
             watchers.Add(watcher);
-            watcher.Changes.Writer.TryWrite(_statuses.TryGetValue(service, out ServingStatus status) ? status : ServingStatus.ServiceUnknown);
+            Tell(watcher, _statuses.TryGetValue(service, out ServingStatus status) ? status : ServingStatus.ServiceUnknown);
         }
 
         try
@@ -57,12 +68,22 @@ public sealed class HealthStatus
             await foreach (ServingStatus status in watcher.Changes.Reader.ReadAllAsync(cancellationToken))
             {
                 yield return status;
+
+                // The watcher comes back for more, so it has passed this on.
+                lock (_gate)
+                {
+                    if (!watcher.Changes.Reader.TryPeek(out _))
+                    {
+                        SetUntold(watcher, untold: false);
+                    }
+                }
             }
         }
         finally
         {
             lock (_gate)
             {
+                SetUntold(watcher, untold: false);
                 HashSet<Watcher> watchers = _watchers[service];
                 watchers.Remove(watcher);
                 if (watchers.Count == 0)
@@ -73,9 +94,33 @@ public sealed class HealthStatus
         }
     }
 
+    private void Tell(Watcher watcher, ServingStatus status)
+    {
+        watcher.Changes.Writer.TryWrite(status);
+        SetUntold(watcher, untold: true);
+    }
+
+    private void SetUntold(Watcher watcher, bool untold)
+    {
+        if (watcher.IsUntold == untold)
+        {
+            return;
+        }
+
+        watcher.IsUntold = untold;
+        _untold += untold ? 1 : -1;
+        if (_untold == 0)
+        {
+            _told?.SetResult();
+            _told = null;
+        }
+    }
+
     /// <summary>Compared by reference: peers make as many as they have calls, and end them in any order.</summary>
     private sealed class Watcher
     {
+        internal bool IsUntold { get; set; }
+
         internal Channel<ServingStatus> Changes { get; } =
             Channel.CreateBounded<ServingStatus>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest });
     }

@@ -73,6 +73,32 @@ public sealed class BuiltInServiceTests
         Assert.Equal(ServingStatus.Serving, late.Current);
     }
 
+    [Fact]
+    public async Task That_all_watchers_have_passed_a_change_on_is_known()
+    {
+        HealthStatus health = new();
+        await using IAsyncEnumerator<ServingStatus> watch = health.WatchAsync("x", TestToken).GetAsyncEnumerator(TestToken);
+        Assert.True(health.WhenToldAsync().IsCompleted);
+        Assert.True(await watch.MoveNextAsync());
+        Task told = health.WhenToldAsync();
+        ValueTask<bool> next = watch.MoveNextAsync();
+        Assert.True(told.IsCompleted);
+
+        health.Set("x", ServingStatus.NotServing);
+        told = health.WhenToldAsync();
+        Assert.True(await next);
+        Assert.Equal(ServingStatus.NotServing, watch.Current);
+        Assert.False(told.IsCompleted);
+
+        ValueTask<bool> last = watch.MoveNextAsync();
+        await told.WaitAsync(TestToken);
+        health.Set("x", ServingStatus.Serving);
+        Assert.True(await last);
+        Assert.False(health.WhenToldAsync().IsCompleted);
+        await watch.DisposeAsync();
+        Assert.True(health.WhenToldAsync().IsCompleted);
+    }
+
     [Theory]
     [InlineData(HealthService.LongestName, null)]
     [InlineData(HealthService.LongestName + 1, StatusCode.InvalidArgument)]
