@@ -71,16 +71,27 @@ public sealed class DescriptorStressScenarios(DescriptorStressScenarios.SharedBe
     {
         const int Room = 10;
         const int Calls = 64;
+        const int Attempts = 5;
         ProbeRequest request = Bench.RequestOf(Users.Alice, ProbeOperation.StressFullTable, new ProbeStress(Connections: 1, Calls)) with { Value = Room };
 
-        // A process of its own: this one may not live through it.
-        await using ProbeProcess cramped = ProbeProcess.Start(Users.Alice);
-
-        ProbeReply reply = await cramped.AskAsync(request);
+        // The runtime itself does not always live through it ("Out of memory."): then the broker must be none the worse, and another process is asked.
+        ProbeReply? reply = null;
+        for (int attempt = 1; reply is null; attempt++)
+        {
+            await using ProbeProcess cramped = ProbeProcess.Start(Users.Alice);
+            try
+            {
+                reply = await cramped.AskAsync(request);
+                await cramped.KillAsync();
+            }
+            catch (InvalidOperationException exception) when (attempt < Attempts && exception.Message.Contains("Out of memory.", StringComparison.Ordinal))
+            {
+                await Bench.IsAsItWasAsync();
+            }
+        }
 
         Assert.Equal((ulong)(Calls - Room), reply.Value);
         Assert.Equal($"{Room} taken", reply.Text);
-        await cramped.KillAsync();
         await Bench.IsAsItWasAsync();
     }
 
