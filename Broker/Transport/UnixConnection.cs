@@ -141,14 +141,7 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
             }
 
             _shutdownReason = reason;
-            try
-            {
-                _socket.Shutdown(SocketShutdown.Both);
-            }
-            catch (SocketException)
-            {
-                // The peer was faster.
-            }
+            SocketEnd.ShutDown(_socket);
         }
 
         _descriptors.Refuse();

@@ -266,7 +266,7 @@ internal sealed class UnixSocketListener : IConnectionListener
     {
         byte[] first = new byte[1];
         int received;
-        using (cancellationToken.UnsafeRegister(static socket => ShutDown((Socket)socket!), socket))
+        using (cancellationToken.UnsafeRegister(static socket => SocketEnd.ShutDown((Socket)socket!), socket))
         {
             while ((received = DescriptorSocket.TryPeek(socket.SafeHandle, first)) == DescriptorSocket.WouldBlock)
             {
@@ -276,18 +276,6 @@ internal sealed class UnixSocketListener : IConnectionListener
 
         cancellationToken.ThrowIfCancellationRequested();
         return received > 0 ? first[0] : null;
-    }
-
-    private static void ShutDown(Socket socket)
-    {
-        try
-        {
-            socket.Shutdown(SocketShutdown.Both);
-        }
-        catch (SocketException)
-        {
-            // The peer was faster.
-        }
     }
 
     private UserAccount? TryTakePlace(uint uid)

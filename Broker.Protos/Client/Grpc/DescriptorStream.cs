@@ -120,14 +120,7 @@ internal sealed class DescriptorStream : Stream
         if (disposing && Interlocked.Exchange(ref _isDisposed, 1) == 0)
         {
             // Ends a read that waits.
-            try
-            {
-                _socket.Shutdown(SocketShutdown.Both);
-            }
-            catch (SocketException)
-            {
-                // The broker was faster.
-            }
+            SocketEnd.ShutDown(_socket);
 
             Leave();
             End();

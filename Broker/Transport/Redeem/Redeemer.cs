@@ -144,8 +144,8 @@ internal sealed class Redeemer(TicketBook book, TicketLog log, WireCounters coun
     /// <summary>The peer says its part by closing; one that sends more has something else in mind than this protocol.</summary>
     private static async Task<string> WaitForEndAsync(Socket socket, TicketConnection ticket, CancellationToken stop)
     {
-        await using CancellationTokenRegistration over = ticket.Closed.UnsafeRegister(static socket => Shutdown((Socket)socket!), socket);
-        await using CancellationTokenRegistration stopped = stop.UnsafeRegister(static socket => Shutdown((Socket)socket!), socket);
+        await using CancellationTokenRegistration over = ticket.Closed.UnsafeRegister(static socket => SocketEnd.ShutDown((Socket)socket!), socket);
+        await using CancellationTokenRegistration stopped = stop.UnsafeRegister(static socket => SocketEnd.ShutDown((Socket)socket!), socket);
         int received = await socket.ReceiveAsync(new byte[1], SocketFlags.None);
         if (received > 0)
         {
@@ -153,17 +153,5 @@ internal sealed class Redeemer(TicketBook book, TicketLog log, WireCounters coun
         }
 
         return ticket.Closed.IsCancellationRequested ? "its lease ended" : stop.IsCancellationRequested ? "the broker stops" : "the client closed it";
-    }
-
-    private static void Shutdown(Socket socket)
-    {
-        try
-        {
-            socket.Shutdown(SocketShutdown.Both);
-        }
-        catch (SocketException)
-        {
-            // The peer was faster.
-        }
     }
 }
