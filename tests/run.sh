@@ -6,14 +6,14 @@
 #   unit    unit tests; what this script is made of counts and ends what it runs
 #   e2e     the scenarios on the simulated device
 #   interop gRPC of others against ours: Python's, Node.js's and C++'s clients on our server, our client on C++'s server
-#   module  the kernel module compiles for every kernel there is without a warning, W=1 and sparse included; the broker's copies of
-#           its uAPI and of VFIO's are right
-#   install the module as an operator installs it: DKMS for every kernel there is, systemd and udev in a virtual machine
+#   module  the kernel module compiles for the newest kernel of each series without a warning, W=1 and sparse included; the broker's
+#           copies of its uAPI and of VFIO's are right
+#   install the module as an operator installs it: DKMS for these kernels, systemd and udev in a virtual machine
 #   vm      the module's tests, and the scenarios behind VFIO, on an unmodified kernel in a virtual machine
 # and, only when named:
 #   vm-debug    the module's tests and the stress program on a kernel with KASAN, lockdep and kmemleak (built first: ten minutes)
 #   vm-iommufd  the scenarios on that kernel, which has IOMMUFD as well
-#   vm-kernels  the module's tests on every kernel that the distribution has headers of
+#   vm-kernels  the module on every kernel that the distribution has headers of: compiled as in `module`, by DKMS, and its tests
 #   vm-old      what the broker says on kernels that are too old
 #   vm-stress   leases under stress for minutes, on four machines (BAR_LEASE_STRESS_SECONDS each, 120)
 #   vm-long     scenarios that take a minute or more each: devices that get stuck, the broker killed (BAR_BROKER_KILLS times, 10), not root

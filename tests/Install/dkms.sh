@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Usage: dkms.sh LAYERS WORK SOURCE OUT
+# Usage: dkms.sh LAYERS WORK SOURCE OUT RELEASE...
 #
 # The part of run.sh that has a mount namespace of its own. LAYERS (a:b:c, the topmost first) are a root file system with
 # DKMS, a compiler and kernel headers, which stay as they are; WORK is an empty directory. Adds the module from SOURCE, has
-# DKMS do for each kernel what a kernel's installation would, and copies lib/modules to OUT.
+# DKMS do for each RELEASE, and for the kernel that is too old, what a kernel's installation would, and copies lib/modules to OUT.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
@@ -12,6 +12,7 @@ here=$(dirname "$(readlink -f "$0")")
 
 readonly PACKAGE=bar_lease
 layers=$1 work=$2 source=$3 out=$4
+shift 4
 root=$work/root
 
 inside() {
@@ -39,6 +40,15 @@ new_enough() {
     [[ $(printf '%s\n' 7.1 "$1" | sort -V | head -n 1) == 7.1 ]]
 }
 
+# too_old_releases: prints of the kernels whose headers there are those that the module can't be built for.
+too_old_releases() {
+    local build release
+    for build in "$root"/usr/lib/modules/*/build; do
+        release=$(basename "$(dirname "$build")")
+        new_enough "$release" || printf '%s\n' "$release"
+    done
+}
+
 mount -t tmpfs tmpfs "$work"
 mkdir "$work/upper" "$work/overlay" "$root"
 mount -t overlay -o "lowerdir=$layers,upperdir=$work/upper,workdir=$work/overlay" overlay "$root"
@@ -51,8 +61,9 @@ version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$source/dkms.conf")
 check "the module's package has the broker's version" \
     is "$version" "$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' "$here/../../Directory.Build.props")"
 check 'DKMS takes the source' inside dkms add "/tmp/$PACKAGE"
-for build in "$root"/usr/lib/modules/*/build; do
-    release=$(basename "$(dirname "$build")")
+too_old=$(too_old_releases)
+check 'one kernel is too old' is "$(wc -w <<<"$too_old")" 1
+for release in "$@" $too_old; do
     status=0
     # The index of the kernel's own modules, which its package makes: DKMS adds to it, but does not begin one.
     inside depmod "$release"

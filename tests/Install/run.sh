@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Usage: run.sh [RESULTS]
+# Usage: run.sh [--kernels "RELEASE..."] [RESULTS]
 #
 # Installs the kernel module as an operator would, with the distribution's own programs:
-#   - DKMS builds and installs it for every kernel whose headers there are, and passes an older one over (dkms.sh);
+#   - DKMS builds and installs it for these kernels (all whose headers there are), and passes an older one over (dkms.sh);
 #   - in the virtual machine, systemd makes the groups and loads the modules, and udev gives the nodes to the broker's group
 #     and a function to vfio-pci (guest.sh).
 # What the machine leaves goes to RESULTS (a temporary directory). Each half ends with a line "N passed, N failed".
@@ -52,6 +52,11 @@ cached_layer() {
     cache_build "install-$DEBIAN_RELEASE-$key" make_layer "$@"
 }
 
+wanted=''
+if [[ ${1:-} == --kernels ]]; then
+    wanted=$2
+    shift 2
+fi
 need_packages mmdebstrap kmod
 debian_need_keys
 debian_refresh
@@ -65,7 +70,10 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 mkdir "$scratch/modules" "$scratch/overlay"
-unshare --mount -- "$here/dkms.sh" "$dkms/root:$build_chroot" "$scratch/overlay" "$root/deploy/kmod/bar_lease" "$scratch/modules"
+[[ -n $wanted ]] || wanted=$("$root/tests/Vm/kernel.sh" --list | cut -d ' ' -f 1)
+mapfile -t releases < <(xargs -n 1 <<<"$wanted")
+unshare --mount -- "$here/dkms.sh" "$dkms/root:$build_chroot" "$scratch/overlay" "$root/deploy/kmod/bar_lease" "$scratch/modules" \
+    "${releases[@]}"
 
 guest=$scratch/payload/$GUEST_ROOT
 mkdir -p "$guest/usr/lib/modules/$release" "$guest"/etc/{udev/rules.d,sysusers.d,modules-load.d}

@@ -165,11 +165,14 @@ written_through_a_lease() {
 
 # The module, its node and its groups, as an operator installs them.
 part_install() {
-    check_tests install install_in_vm
+    local releases
+    releases=$(newest_releases)
+    check_tests install install_in_vm "$releases"
 }
 
+# install_in_vm RELEASES: for these kernels.
 install_in_vm() {
-    "$root/tests/Install/run.sh" "$(make_results install)"
+    "$root/tests/Install/run.sh" --kernels "$1" "$(make_results install)"
 }
 
 # make_results NAME: prints a directory for the logs of a part's processes.
