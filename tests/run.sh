@@ -16,6 +16,7 @@
 #   vm-kernels  the module on every kernel that the distribution has headers of: compiled as in `module`, by DKMS, and its tests
 #   vm-old      what the broker says on kernels that are too old
 #   vm-stress   leases under stress for minutes, on four machines (BAR_LEASE_STRESS_SECONDS each, 120)
+#   vm-scenarios  all scenarios behind VFIO but the long ones; `vm` leaves out what is decided before the kernel is asked
 #   vm-long     scenarios that take a minute or more each: devices that get stuck, the broker killed (BAR_BROKER_KILLS times, 10), not root
 #   hostile     peers that mean harm, one kind after another, and what a well-behaved client notices of each
 #   fuzz        what strangers send, mutated: BAR_BROKER_FUZZ_SECONDS (20) of each target, with BAR_BROKER_SEED if set
@@ -65,7 +66,7 @@ root=$(readlink -f "$(dirname "$(readlink -f "$0")")/..")
 . "$root/tests/lib/hostile.sh"
 
 readonly ALL_PARTS=(lint unit e2e interop module install vm)
-readonly MORE_PARTS=(vm-debug vm-iommufd vm-kernels vm-old vm-stress vm-long hostile fuzz bench)
+readonly MORE_PARTS=(vm-debug vm-iommufd vm-kernels vm-old vm-stress vm-scenarios vm-long hostile fuzz bench)
 
 parts=("$@")
 ((${#parts[@]})) || parts=("${ALL_PARTS[@]}")

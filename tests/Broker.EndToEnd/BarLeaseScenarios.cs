@@ -42,6 +42,7 @@ public sealed class BarLeaseScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task What_it_leased_is_free_when_the_program_has_ended()
     {
         for (int i = 0; i < 2; i++)
@@ -52,6 +53,7 @@ public sealed class BarLeaseScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task The_descriptors_are_where_and_for_whom_the_environment_says()
     {
         await using ExampleProcess lease = Run(
@@ -124,6 +126,7 @@ public sealed class BarLeaseScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task A_program_outlives_bar_lease_and_its_lease_does_not()
     {
         await using ExampleProcess lease = Run("left", [], Stage.Leased);

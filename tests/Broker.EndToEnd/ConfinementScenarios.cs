@@ -76,6 +76,7 @@ public sealed class ConfinementScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task An_unprivileged_user_can_not_reach_the_admins_socket()
     {
         ProbeException refused = await Assert.ThrowsAsync<ProbeException>(() => machine.ConnectAsync(Users.Alice, machine.Broker.AdminSocket));

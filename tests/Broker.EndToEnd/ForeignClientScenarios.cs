@@ -11,6 +11,7 @@ public sealed class ForeignClientScenarios(Machine machine)
     private const string HealthWatchMethod = "grpc.health.v1.Health/Watch";
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task A_client_that_can_not_take_descriptors_is_told_what_to_do()
     {
         BufError error = await Buf.FailAsync(
@@ -60,6 +61,7 @@ public sealed class ForeignClientScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task A_client_sees_what_it_may_lease_and_no_more()
     {
         JsonNode answer = await Buf.CallAsync(machine.Broker.ClientSocket, "barbroker.v1.Broker/ListDevices", "{}", Users.Carol);
@@ -69,6 +71,7 @@ public sealed class ForeignClientScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task The_admin_sees_who_holds_what()
     {
         await using Client alice = await machine.ConnectAsync(Users.Alice);
@@ -81,6 +84,7 @@ public sealed class ForeignClientScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task A_stream_goes_on_until_the_broker_stops_and_says_so()
     {
         using BufStream leases = Buf.Open(Users.Alice, machine.Broker.ClientSocket, "barbroker.v1.Broker/Watch", "{}");

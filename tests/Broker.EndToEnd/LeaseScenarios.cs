@@ -47,6 +47,7 @@ public sealed class LeaseScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task An_access_past_the_mapping_throws_and_the_lease_goes_on()
     {
         await using Client alice = await machine.ConnectAsync(Users.Alice);
@@ -72,6 +73,7 @@ public sealed class LeaseScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task A_client_is_shown_what_it_is_granted_and_nothing_else()
     {
         await using Client alice = await machine.ConnectAsync(Users.Alice);

@@ -168,6 +168,7 @@ public sealed class RangeScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task A_peer_to_peer_lease_takes_a_grant_that_says_so()
     {
         await using Client alice = await machine.ConnectAsync(Users.Alice);

@@ -40,6 +40,7 @@ public sealed class RefusalScenarios(Machine machine)
     public static TheoryData<string> Names => [.. Refusals.Keys];
 
     [Theory]
+    [Trait(Only.Machine, Only.Either)]
     [MemberData(nameof(Names))]
     public Task A_wrong_request_is_refused_by_its_own_name(string name) => IsRefusedAsync(Refusals[name]);
 

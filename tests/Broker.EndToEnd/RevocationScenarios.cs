@@ -73,6 +73,7 @@ public sealed class RevocationScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task Revoking_an_unknown_lease_is_refused()
     {
         BufError error = await Buf.FailAsync(0, machine.Broker.AdminSocket, RevokeMethod, """{"leaseId": "18446744073709551615"}""");

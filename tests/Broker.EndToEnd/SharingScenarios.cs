@@ -54,6 +54,7 @@ public sealed class SharingScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task A_lease_can_not_be_released_by_another_connection()
     {
         await using Client alice = await machine.ConnectAsync(Users.Alice);

@@ -33,6 +33,7 @@ public sealed class TicketScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task A_stolen_ticket_is_worth_nothing_to_another_user()
     {
         await using ProbeProcess alice = ProbeProcess.Start(Users.Alice);
@@ -50,6 +51,7 @@ public sealed class TicketScenarios(Machine machine)
     }
 
     [Theory]
+    [Trait(Only.Machine, Only.Either)]
     [InlineData(false)]
     [InlineData(true)]
     public async Task A_killed_clients_lease_ends_before_and_after_it_is_redeemed(bool redeemed)
@@ -86,6 +88,7 @@ public sealed class TicketScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task A_broker_that_stops_ends_the_connection()
     {
         await using ProbeProcess alice = ProbeProcess.Start(Users.Alice);
@@ -99,6 +102,7 @@ public sealed class TicketScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task Tickets_leave_no_descriptor_in_the_broker()
     {
         await using ProbeProcess alice = ProbeProcess.Start(Users.Alice);

@@ -18,4 +18,10 @@ internal static class Only
     /// take a second or more each, and show nothing new.
     /// </summary>
     internal const string Host = "host";
+
+    /// <summary>
+    /// What the simulated device shows in every run, and the virtual machine when it is asked for (<c>vm-scenarios</c>): it is decided before
+    /// the kernel is asked. <c>RefusalScenarios.Every_message_is_different</c> and one or two of each class stay in every run there.
+    /// </summary>
+    internal const string Either = "either";
 }

@@ -114,9 +114,23 @@ test_module_in_vm() {
     "$root/tests/Kmod/run.sh" "$(make_results vm-module)"
 }
 
+# What both devices decide before the kernel is asked has a part of its own.
 run_scenarios_in_vm() {
     local vm
     vm=$(make_results vm)
+    boot_scenarios "$vm" -- -trait- length=long -trait- machine=either
+}
+
+# All scenarios but the long ones.
+part_vm_scenarios() {
+    stage_once
+    [[ $staged == yes ]] || return 0
+    check_tests vm-scenarios run_all_scenarios_in_vm
+}
+
+run_all_scenarios_in_vm() {
+    local vm
+    vm=$(make_results vm-scenarios)
     boot_scenarios "$vm" -- -trait- length=long
 }
 
