@@ -1,10 +1,12 @@
 using System.Collections.Immutable;
 using BarBroker.Devices;
 using BarBroker.Grpc.Health.V1;
+using BarBroker.Hosting.Doctor;
 using BarBroker.Leases;
 using BarBroker.Policy;
 using BarBroker.Rpc;
 using BarBroker.Rpc.Services;
+using BarBroker.Transport;
 using BarBroker.Transport.Counting;
 using BarBroker.Unix;
 
@@ -39,6 +41,8 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
     /// <exception cref="StartException">Something is in the way.</exception>
     public async Task<bool> RunAsync(BrokerPolicy policy, string policyFile, CancellationToken stop)
     {
+        CheckDescriptorLimit();
+
         // Before there is anybody who could use up the descriptors.
         ProgramAssemblies.LoadAll();
         await using DeviceOpener opener = new(loggers, time);
@@ -59,7 +63,10 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
                 Endpoints =
                 [
                     new GrpcEndpoint { SocketPath = brokerSocket, Services = [broker], Mode = BrokerSocketMode, Group = group, TakesTickets = true },
-                    new GrpcEndpoint { SocketPath = adminSocket, Services = [admin], Mode = AdminSocketMode },
+                    new GrpcEndpoint
+                    {
+                        SocketPath = adminSocket, Services = [admin], Mode = AdminSocketMode, DescriptorsKeptFree = DescriptorReserve.SizeForAdmins,
+                    },
                 ],
                 Counters = counters,
             },
@@ -88,6 +95,15 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
         using CancellationTokenSource limit = new(CallsLimit, time);
         await server.StopAsync(limit.Token);
         return confirmed;
+    }
+
+    private static void CheckDescriptorLimit()
+    {
+        if (DescriptorTable.GetLimit() is var limit and < DescriptorReserve.LeastLimit)
+        {
+            throw new StartException(
+                $"This process may have {limit} descriptors; a broker takes {DescriptorReserve.LeastLimit}, and {HostChecks.EnoughDescriptors} are recommended: LimitNOFILE= in its unit, or ulimit -Hn.");
+        }
     }
 
     private static async Task StartAsync(GrpcServer server, CancellationToken stop)

@@ -94,6 +94,11 @@ internal sealed partial class LeaseTable
                 ThrowIfEnding(lease);
             }
 
+            if (DescriptorReserve.IsTouchedBy(exported.Descriptor))
+            {
+                throw new UnixException("export a lease: hardly any descriptor is left to this process", Errno.TooManyFiles);
+            }
+
             inode = Files.InodeOf(exported.Descriptor);
         }
         catch

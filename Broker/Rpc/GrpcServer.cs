@@ -108,6 +108,7 @@ public sealed class GrpcServer : IAsyncDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(endpoint.MaxConnectionsPerUser, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(endpoint.MaxSilentPerUser, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(endpoint.MaxCallsPerUser, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(endpoint.DescriptorsKeptFree, 0);
         DescriptorIndex index = new();
         List<IGrpcService> services = [.. endpoint.Services, new HealthService(Health, elsewhere), new ReflectionService(index), new AlphaReflectionService(index)];
         foreach (IGrpcService service in services)
@@ -123,6 +124,7 @@ public sealed class GrpcServer : IAsyncDisposable
             Inherited = endpoint.Inherited,
             Limits = new UserLimits(endpoint.MaxConnections, endpoint.MaxConnectionsPerUser, endpoint.MaxSilentPerUser, endpoint.MaxCallsPerUser),
             TakesTickets = endpoint.TakesTickets,
+            DescriptorsKeptFree = endpoint.DescriptorsKeptFree,
         };
     }
 

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Net.Sockets;
+using BarBroker.Transport;
 using BarBroker.Transport.Counting;
 
 namespace BarBroker.Rpc;
@@ -36,6 +37,9 @@ public sealed class GrpcEndpoint
 
     /// <summary>Calls here may give out tickets, which are redeemed here. A connection that comes with one to another endpoint is told that it is none.</summary>
     public bool TakesTickets { get; init; }
+
+    /// <summary>Descriptors of this process that connections here leave free: one that finds no more is closed once it is accepted.</summary>
+    public int DescriptorsKeptFree { get; init; } = DescriptorReserve.Size;
 }
 
 /// <summary>What a <see cref="GrpcServer"/> serves, and its limits.</summary>

@@ -53,6 +53,14 @@ internal sealed partial class TransportLog(ILogger logger, WarningThrottle throt
         }
     }
 
+    public void NoDescriptors(string path)
+    {
+        if (throttle.Passes(115, null, out long more))
+        {
+            NoDescriptorsLine(path, more);
+        }
+    }
+
     public void Silent(ulong connectionId, uint uid, int pid, TimeSpan timeout)
     {
         if (throttle.Passes(105, uid, out long more))
@@ -121,4 +129,7 @@ internal sealed partial class TransportLog(ILogger logger, WarningThrottle throt
 
     [LoggerMessage(111, LogLevel.Warning, "Connection {ConnectionId} of uid {Uid}, pid {Pid} was closed: it sent too many {Kind} frames; allowed are {Allowed} ({More} more of these lines were kept back)")]
     private partial void FloodLine(ulong connectionId, uint uid, int pid, FrameKind kind, string allowed, long more);
+
+    [LoggerMessage(115, LogLevel.Warning, "A connection on {Path} was refused: hardly any descriptor is left to this process. Raise LimitNOFILE ({More} more of these lines were kept back)")]
+    private partial void NoDescriptorsLine(string path, long more);
 }

@@ -26,6 +26,9 @@ internal abstract class UnixSocketEndPoint(string path) : EndPoint
     /// <summary>Leases can be fetched with tickets here.</summary>
     internal bool TakesTickets { get; init; }
 
+    /// <summary>A connection that finds no more descriptors free than these is refused.</summary>
+    internal int DescriptorsKeptFree { get; init; } = DescriptorReserve.Size;
+
     /// <inheritdoc/>
     public override string ToString() => $"unix:{Path}";
 }

@@ -130,6 +130,14 @@ internal sealed class UnixSocketListener : IConnectionListener
         UserAccount? account = null;
         try
         {
+            if (DescriptorReserve.IsTouchedBy(socket.SafeHandle, _endpoint.DescriptorsKeptFree))
+            {
+                _options.Counters.ConnectionsRefused.Add(RefusedConnection.NoDescriptors);
+                _log.NoDescriptors(_endpoint.Path);
+                socket.Dispose();
+                return false;
+            }
+
             // A byte that a peer sends out of band is in the way otherwise: one who looks at what is there does not see it, while epoll goes
             // on reporting that there is something.
             socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.OutOfBandInline, true);

@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Net.Sockets;
+using System.Text.Json.Nodes;
 using BarBroker.Probe;
 
 namespace BarBroker.EndToEnd;
@@ -12,8 +15,8 @@ public sealed class DescriptorBudgetScenarios
     /// <summary>Low enough for a few clients to reach what may be under way, half of it, and so high that the other half holds a simulated lease for each, and the program.</summary>
     private const int DescriptorLimit = 2048;
 
-    /// <summary>More than what the runtime has open for itself, and less than three users can have leases at once.</summary>
-    private const int HardlyAny = 70;
+    /// <summary>The least that a broker starts with: less than three users can have leases at once.</summary>
+    private const int HardlyAny = 512;
 
     private const int UnderWay = DescriptorLimit / 2;
     private const int UnderWayOfUser = UnderWay / 4;
@@ -75,15 +78,10 @@ public sealed class DescriptorBudgetScenarios
     [Fact]
     public async Task A_broker_without_a_free_descriptor_refuses_in_words_and_serves_again_once_it_has_some()
     {
-        int opened;
-        await using (StressBench open = await StressBench.StartAsync(Users.Broker))
-        {
-            opened = open.Broker.CountDescriptors();
-        }
+        await using StressBench bench = await StressBench.StartAsync(Users.Broker, HardlyAny);
 
-        await using StressBench bench = await StressBench.StartAsync(Users.Broker, opened + HardlyAny);
         // As many as each may have: all together more than there is room for, but room enough for each to connect.
-        int calls = (opened + HardlyAny) / 2 / 4;
+        int calls = HardlyAny / 2 / 4;
         List<(ProbeProcess Probe, int User)> takers = [(bench.Alice, Users.Alice), .. StressBench.Crowd.Take(2).Select(static user => (ProbeProcess.Start(user), user))];
         foreach ((ProbeProcess probe, int user) in takers)
         {
@@ -109,6 +107,50 @@ public sealed class DescriptorBudgetScenarios
             "0 refused",
             (await AskAliceAsync(bench, ProbeOperation.StressAcquire, new ProbeStress(Connections: 1, Calls: 16))).Text,
             StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Connections_leave_the_last_descriptors_free_and_some_of_them_to_admins()
+    {
+        await using StressBench bench = await StressBench.StartAsync(Users.Broker, HardlyAny);
+        List<Socket> silent = [];
+        try
+        {
+            while (await CountRefusedConnectionsAsync(bench) == 0)
+            {
+                for (int i = 0; i < 16; i++)
+                {
+                    silent.Add(new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified));
+                    await silent[^1].ConnectAsync(new UnixDomainSocketEndPoint(bench.Broker.ClientSocket), TestContext.Current.CancellationToken);
+                }
+            }
+
+            // Whoever asks now is an admin, on a connection of its own.
+            Assert.InRange(bench.Broker.CountDescriptors(), HardlyAny / 2, HardlyAny - 64);
+            Assert.NotEqual(0, await CountRefusedConnectionsAsync(bench));
+        }
+        finally
+        {
+            silent.ForEach(static socket => socket.Dispose());
+        }
+
+        await bench.IsAsItWasAsync();
+    }
+
+    [Fact]
+    public async Task A_broker_that_may_have_too_few_descriptors_does_not_start_and_says_how_many_it_takes()
+    {
+        InvalidOperationException refused = await Assert.ThrowsAsync<InvalidOperationException>(() => StressBench.StartAsync(Users.Broker, HardlyAny - 1));
+        Assert.Contains("This process may have 511 descriptors; a broker takes 512", refused.Message, StringComparison.Ordinal);
+        Assert.Contains("LimitNOFILE=", refused.Message, StringComparison.Ordinal);
+    }
+
+    private static async Task<long> CountRefusedConnectionsAsync(StressBench bench)
+    {
+        JsonNode answer = await Buf.CallAsync(bench.Broker.AdminSocket, "barbroker.v1.Admin/GetCounters", "{}");
+        JsonNode counter = answer["counters"]!.AsArray().Single(
+            entry => (string?)entry!["name"] == "bar_broker.wire.connections.refused" && (string?)entry["tags"]!["kind"] == "no_descriptors")!;
+        return long.Parse((string?)counter["value"] ?? "0", CultureInfo.InvariantCulture);
     }
 
     private static Task<ProbeReply> StopReadingAsync(StressBench bench, ProbeProcess probe, int user) =>

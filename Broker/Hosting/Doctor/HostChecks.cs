@@ -1,5 +1,6 @@
 using System.Globalization;
 using BarBroker.Policy;
+using BarBroker.Transport;
 
 namespace BarBroker.Hosting.Doctor;
 
@@ -7,7 +8,9 @@ namespace BarBroker.Hosting.Doctor;
 internal sealed class HostChecks(Machine machine, ClientGroup clientGroup)
 {
     /// <summary>Descriptors on their way to clients count against the broker, besides one per connection and simulated lease.</summary>
-    private const long EnoughDescriptors = 65536;
+    internal const ulong EnoughDescriptors = 65536;
+
+    private const string HowToRaise = "LimitNOFILE= in the broker's unit, or ulimit -Hn";
 
     public IEnumerable<Finding> Run()
     {
@@ -55,8 +58,12 @@ internal sealed class HostChecks(Machine machine, ClientGroup clientGroup)
             return Finding.Warning(Subject, "/proc/self/limits does not tell how many descriptors a process may have: mount /proc");
         }
 
-        return hard == "unlimited" || (long.TryParse(hard, CultureInfo.InvariantCulture, out long limit) && limit >= EnoughDescriptors)
-            ? Finding.Ok(Subject, $"a process started from here may have {hard}")
-            : Finding.Warning(Subject, $"a process started from here may have {hard} descriptors, {EnoughDescriptors} are recommended: LimitNOFILE= in the broker's unit, or ulimit -Hn");
+        ulong limit = hard == "unlimited" ? ulong.MaxValue : ulong.TryParse(hard, CultureInfo.InvariantCulture, out ulong number) ? number : 0;
+        return limit switch
+        {
+            >= EnoughDescriptors => Finding.Ok(Subject, $"a process started from here may have {hard}"),
+            >= DescriptorReserve.LeastLimit => Finding.Warning(Subject, $"a process started from here may have {hard} descriptors, {EnoughDescriptors} are recommended: {HowToRaise}"),
+            _ => Finding.Failure(Subject, $"a process started from here may have {hard} descriptors; a broker takes {DescriptorReserve.LeastLimit}, and {EnoughDescriptors} are recommended: {HowToRaise}"),
+        };
     }
 }

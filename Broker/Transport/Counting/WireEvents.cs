@@ -23,6 +23,9 @@ internal enum RefusedConnection
 
     /// <summary>The kernel does not say who made it.</summary>
     UnknownPeer,
+
+    /// <summary>The broker has hardly any descriptor left.</summary>
+    NoDescriptors,
 }
 
 /// <summary>What the server ended because the peer did not keep to HTTP/2, or to its limits.</summary>

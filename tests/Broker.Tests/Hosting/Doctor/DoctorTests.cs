@@ -244,6 +244,19 @@ public sealed class DoctorTests : IDisposable
         Assert.Contains(" 1 warning(s).", output, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(511, 1)]
+    [InlineData(512, 0)]
+    public void Fewer_descriptors_than_a_broker_takes_are_in_the_way(int hard, int expected)
+    {
+        _machine.Write("proc/self/limits", $"Max open files            256                 {hard}                 files\n");
+
+        (int status, string output) = Examine(FakeMachine.Nvme);
+
+        Assert.Equal(expected, status);
+        Assert.Contains($"may have {hard} descriptors", output, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_policy_with_simulated_devices_alone_needs_neither_VFIO_nor_the_module()
     {
