@@ -134,6 +134,16 @@ internal static class Files
         }
     }
 
+    /// <summary>This process may make files in the directory.</summary>
+    public static bool MayAddTo(string path)
+    {
+        const int WorkingDirectory = -100;
+        const int Write = 2;
+        const int Search = 1;
+        const int AsEffectiveUser = 0x200;
+        return Libc.CheckAccess(WorkingDirectory, path, Write | Search, AsEffectiveUser) == 0;
+    }
+
     /// <summary>There is a socket at <paramref name="path"/> itself, not behind a link.</summary>
     public static bool IsSocket(string path)
     {
@@ -191,6 +201,9 @@ internal static partial class Libc
 
     [LibraryImport(Library, EntryPoint = "fchmod", SetLastError = true)]
     internal static partial int SetMode(SafeHandle descriptor, uint mode);
+
+    [LibraryImport(Library, EntryPoint = "faccessat", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int CheckAccess(int directory, string path, int mode, int flags);
 
     [LibraryImport(Library, EntryPoint = "lchown", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int ChangeOwner(string path, uint owner, uint group);

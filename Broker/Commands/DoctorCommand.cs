@@ -12,7 +12,7 @@ internal static class DoctorCommand
 {
     public static Command Create()
     {
-        Option<string?> config = new("--config") { Description = "Look at the devices and the group of this policy.", HelpName = "FILE" };
+        Option<string?> config = new("--config") { Description = "Look at what this policy names: devices and how it fits them, group, runtime directory.", HelpName = "FILE" };
         Argument<PciAddress[]> functions = new("BDF")
         {
             Description = "PCI functions to look at, as 0000:01:00.0. One that nobody uses is opened, which resets it.",
@@ -31,7 +31,7 @@ internal static class DoctorCommand
         {
             examination = policyPath is null
                 ? new Examination([], new ClientGroup(PolicyReader.DefaultClientGroup, null), NeedsHardware: true)
-                : Examination.Of(PolicyFile.Load(policyPath, mustBePrivate: Environment.IsPrivilegedProcess));
+                : Examination.Of(PolicyFile.Load(policyPath, mustBePrivate: Environment.IsPrivilegedProcess), policyPath);
         }
         catch (PolicyException exception)
         {

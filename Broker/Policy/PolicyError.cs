@@ -32,6 +32,9 @@ internal sealed class PolicyErrors(string file)
 
     public bool Any => _errors.Count > 0;
 
+    /// <summary>Each as it is shown, in the order in which they were found.</summary>
+    public IEnumerable<string> Lines => _errors.Select(static error => error.ToString());
+
     public void Add(FilePosition at, string keyPath, string message) => _errors.Add(new PolicyError(file, at, keyPath, message));
 
     public void Add(JsonItem item, string message) => Add(item.At, item.Path, message);

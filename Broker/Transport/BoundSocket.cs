@@ -148,11 +148,27 @@ internal sealed class BoundSocket : IDisposable
         socket.Bind(address);
         if (endpoint.Group is { } group)
         {
-            Files.SetGroup(endpoint.Path, group);
+            GiveTo(group, endpoint.Path);
         }
 
         File.SetUnixFileMode(endpoint.Path, endpoint.Mode);
         socket.Listen(TransportLimits.Backlog);
+    }
+
+    /// <summary>What makes the broker's user one who may give its socket to the group.</summary>
+    internal static string HowToJoin(uint group) =>
+        $"usermod --append --groups {group} {Environment.UserName}, and sign in again (SupplementaryGroups={group} in the broker's unit), or run the broker as root";
+
+    private static void GiveTo(uint group, string path)
+    {
+        try
+        {
+            Files.SetGroup(path, group);
+        }
+        catch (UnixException exception) when (exception.Errno == Errno.NotPermitted)
+        {
+            throw new IOException($"Can't give {path} to group {group}: the broker's user is not in it. Do this: {HowToJoin(group)}.", exception);
+        }
     }
 
     /// <summary>

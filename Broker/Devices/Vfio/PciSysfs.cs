@@ -81,7 +81,7 @@ internal sealed partial class PciSysfs(string root = "/")
         string? driver = DriverOf(address);
         if (driver != VfioPci)
         {
-            string found = driver is null ? "has no driver" : $"is bound to {driver}, not vfio-pci";
+            string found = driver is null ? "has no driver" : $"is bound to {driver}, not vfio-pci; if the host can do without it (a disk, a network card)";
             string unbind = driver is null ? "" : $" && echo {address} > /sys/bus/pci/devices/{address}/driver/unbind";
             return $"{address} {found}: modprobe vfio-pci && echo vfio-pci > /sys/bus/pci/devices/{address}/driver_override{unbind} && echo {address} > /sys/bus/pci/drivers_probe";
         }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using BarBroker.Devices;
 using BarBroker.Devices.Vfio;
@@ -6,7 +7,11 @@ using BarBroker.Unix;
 namespace BarBroker.Hosting.Doctor;
 
 /// <summary>What leasing one PCI function needs.</summary>
-internal sealed class DeviceChecks(Machine machine, IProbe probe, PciAddress address)
+/// <param name="machine">Where it is.</param>
+/// <param name="probe">Opens it.</param>
+/// <param name="address">Which.</param>
+/// <param name="findMisfits">Says what does not fit its BARs.</param>
+internal sealed class DeviceChecks(Machine machine, IProbe probe, PciAddress address, Func<ImmutableArray<BarGeometry>, IEnumerable<string>> findMisfits)
 {
     private readonly string _subject = address.ToString();
 
@@ -79,6 +84,7 @@ internal sealed class DeviceChecks(Machine machine, IProbe probe, PciAddress add
                 _subject,
                 string.Create(CultureInfo.InvariantCulture, $"BAR {bar.Index}: 0x{bar.Size:x} bytes")
                     + (bar.Reserved.IsEmpty ? "" : $", without {string.Join(" and ", bar.Reserved.Select(range => $"0x{range.Offset:x}+0x{range.Length:x}"))} (MSI-X)"))),
+            .. findMisfits(facts.Bars).Select(misfit => Finding.Failure(_subject, misfit)),
         ];
     }
 }

@@ -1,11 +1,15 @@
 using System.Globalization;
 using BarBroker.Policy;
 using BarBroker.Transport;
+using BarBroker.Unix;
 
 namespace BarBroker.Hosting.Doctor;
 
-/// <summary>What every broker needs, with hardware or without.</summary>
-internal sealed class HostChecks(Machine machine, ClientGroup clientGroup)
+/// <summary>What every broker needs, with hardware or without: one that this process's user starts, from here.</summary>
+/// <param name="machine">Where.</param>
+/// <param name="clientGroup">The group of the broker's socket.</param>
+/// <param name="runtimeDirectory">Where the sockets are made; null when no policy says.</param>
+internal sealed class HostChecks(Machine machine, ClientGroup clientGroup, string? runtimeDirectory)
 {
     /// <summary>Descriptors on their way to clients count against the broker, besides one per connection and simulated lease.</summary>
     internal const ulong EnoughDescriptors = 65536;
@@ -16,6 +20,11 @@ internal sealed class HostChecks(Machine machine, ClientGroup clientGroup)
     {
         yield return CheckUserNamespace();
         yield return CheckClientGroup();
+        if (runtimeDirectory is not null)
+        {
+            yield return CheckRuntimeDirectory(runtimeDirectory);
+        }
+
         yield return CheckDescriptorLimit();
     }
 
@@ -34,15 +43,32 @@ internal sealed class HostChecks(Machine machine, ClientGroup clientGroup)
     private Finding CheckClientGroup()
     {
         const string Subject = "group";
-        if (clientGroup.Name is not { } name)
+        string[] entry = machine.ReadLines("/etc/group").Select(line => line.Split(':')).FirstOrDefault(fields => fields[0] == clientGroup.Name) ?? [];
+        if (clientGroup.Name is { } name && entry.Length < 3)
         {
-            return Finding.Ok(Subject, $"clients are group {clientGroup}");
+            return Finding.Failure(Subject, $"there is no group '{name}' in /etc/group to own the broker's socket: groupadd --system {name}, or name another as clientGroup in the policy");
         }
 
-        string? entry = machine.ReadLines("/etc/group").FirstOrDefault(line => line.StartsWith(name + ':', StringComparison.Ordinal));
-        return entry is null
-            ? Finding.Failure(Subject, $"there is no group '{name}' in /etc/group to own the broker's socket: groupadd --system {name}, or name another as clientGroup in the policy")
-            : Finding.Ok(Subject, $"clients are group {name} ({entry.Split(':').ElementAtOrDefault(2)})");
+        string shown = clientGroup.Name is null ? $"{clientGroup}" : $"{clientGroup} ({entry[2]})";
+        uint? gid = clientGroup.Gid ?? (uint.TryParse(entry[2], CultureInfo.InvariantCulture, out uint number) ? number : null);
+        return gid is { } group && !ProcessUser.MayGiveTo(group)
+            ? Finding.Failure(Subject, $"clients are group {shown}, and a broker of this user, who is not in it, can't give it the socket: {BoundSocket.HowToJoin(group)}")
+            : Finding.Ok(Subject, $"clients are group {shown}");
+    }
+
+    private Finding CheckRuntimeDirectory(string path)
+    {
+        const string Subject = "sockets";
+        try
+        {
+            return RuntimeDirectory.FindObstacle(machine.PathOf(path)) is { } obstacle
+                ? Finding.Failure(Subject, obstacle)
+                : Finding.Ok(Subject, $"are made in {path}");
+        }
+        catch (IOException exception)
+        {
+            return Finding.Failure(Subject, $"directory {path} can't be had: {exception.Message}");
+        }
     }
 
     private Finding CheckDescriptorLimit()

@@ -34,5 +34,6 @@ internal sealed class Machine(string root = "/")
 
     public UnixFileMode ModeOf(string path) => File.GetUnixFileMode(PathOf(path));
 
-    private string PathOf(string path) => Path.Combine(root, path.TrimStart('/'));
+    /// <summary>Where it really is.</summary>
+    public string PathOf(string path) => Path.Combine(root, path.TrimStart('/'));
 }

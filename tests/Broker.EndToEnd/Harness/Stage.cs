@@ -31,7 +31,7 @@ internal static class Stage
     internal static ProcessStartInfo Broker() => DotNet("broker/bar-broker.dll");
 
     /// <summary>Runs a command of <c>bar-broker</c> to its end, as root. Output: what it said on both streams.</summary>
-    internal static async Task<(int Status, string Output)> RunBrokerAsync(params string[] arguments)
+    internal static Task<(int Status, string Output)> RunBrokerAsync(params string[] arguments)
     {
         ProcessStartInfo command = Broker();
         foreach (string argument in arguments)
@@ -39,6 +39,12 @@ internal static class Stage
             command.ArgumentList.Add(argument);
         }
 
+        return RunAsync(command);
+    }
+
+    /// <summary>Runs a command to its end. Output: what it said on both streams.</summary>
+    internal static async Task<(int Status, string Output)> RunAsync(ProcessStartInfo command)
+    {
         using Process process = Process.Start(command)!;
         using CancellationTokenSource limit = new(Patience.Limit);
         Task<string> errors = process.StandardError.ReadToEndAsync(limit.Token);

@@ -141,7 +141,7 @@ public sealed class DoctorTests : IDisposable
     {
         _machine.AddFunction(FakeMachine.Nvme, group: 7, driver: "nvme");
 
-        AssertFails("0000:01:00.0", "is bound to nvme, not vfio-pci: modprobe vfio-pci && echo vfio-pci > /sys/bus/pci/devices/0000:01:00.0/driver_override"
+        AssertFails("0000:01:00.0", "is bound to nvme, not vfio-pci; if the host can do without it (a disk, a network card): modprobe vfio-pci && echo vfio-pci > /sys/bus/pci/devices/0000:01:00.0/driver_override"
             + " && echo 0000:01:00.0 > /sys/bus/pci/devices/0000:01:00.0/driver/unbind && echo 0000:01:00.0 > /sys/bus/pci/drivers_probe");
     }
 
@@ -278,6 +278,39 @@ public sealed class DoctorTests : IDisposable
         Assert.Equal(1, status);
         Assert.Contains("groupadd --system gpu-users", output, StringComparison.Ordinal);
         Assert.Single(output.Split("bound to vfio-pci")[1..]);
+    }
+
+    [Fact]
+    public void What_does_not_fit_a_functions_BARs_is_in_the_way_and_found_in_the_policy()
+    {
+        string policy = WritePolicy(
+            """
+            { "devices": { "nvme0": { "address": "0000:01:00.0", "windows": {
+                "fits": { "bar": 0, "offset": "0x3000", "length": "4KiB" },
+                "beyond": { "bar": 0, "offset": "0x3000", "length": "8KiB" } } } },
+              "grants": [] }
+            """);
+
+        (int status, string output) = Examine(policy);
+
+        Assert.Equal(1, status);
+        string line = Assert.Single(output.Split('\n'), line => line.StartsWith("FAIL", StringComparison.Ordinal));
+        Assert.Matches($"{policy}:3:[0-9]+: devices.nvme0.windows.beyond: ", line);
+        Assert.Contains("beyond the BAR's size, 0x4000", line, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_runtime_directory_that_others_can_write_is_in_the_way()
+    {
+        Directory.CreateDirectory(_machine.PathOf("run/shared"));
+        File.SetUnixFileMode(_machine.PathOf("run/shared"), (UnixFileMode)0b111_111_111);
+        string policy = WritePolicy("""{ "runtimeDirectory": "/run/shared", "devices": { "sim0": { "simulated": { "bars": { "2": "1MiB" } } } }, "grants": [] }""");
+
+        (int status, string output) = Examine(policy);
+
+        Assert.Equal(1, status);
+        Assert.Contains("FAIL sockets", output, StringComparison.Ordinal);
+        Assert.Contains("chmod go-w", output, StringComparison.Ordinal);
     }
 
     [Fact]
