@@ -5,6 +5,8 @@ namespace BarBroker.Leases;
 /// <summary>The lease table's log. Ids are stable.</summary>
 internal static partial class LeaseLog
 {
+    internal const int ExportFailedId = 1005;
+
     [LoggerMessage(1001, LogLevel.Information, "Lease {Lease} of {Ranges}, device '{Device}', {Access}, {MemoryType}, peer-to-peer {P2P}: acquired by uid {Uid}, pid {Pid}, connection {Connection}", EventName = "LeaseAcquired")]
     public static partial void Acquired(ILogger logger, LeaseId lease, RangeList ranges, string device, LeaseAccess access, MemoryType memoryType, bool p2p, uint uid, int pid, ulong connection);
 
@@ -17,8 +19,8 @@ internal static partial class LeaseLog
     [LoggerMessage(1004, LogLevel.Error, "Device '{Device}': revoking {Count} leases failed", EventName = "RevokeFailed")]
     public static partial void RevokeFailed(ILogger logger, string device, int count, Exception exception);
 
-    [LoggerMessage(1005, LogLevel.Warning, "Device '{Device}': exporting {Ranges} as lease {Lease} failed", EventName = "ExportFailed")]
-    public static partial void ExportFailed(ILogger logger, string device, RangeList ranges, LeaseId lease, Exception exception);
+    [LoggerMessage(ExportFailedId, LogLevel.Warning, "Device '{Device}': exporting {Ranges} as lease {Lease} for uid {Uid} failed ({More} more of these lines were kept back)", EventName = "ExportFailed")]
+    public static partial void ExportFailed(ILogger logger, string device, RangeList ranges, LeaseId lease, uint uid, long more, Exception exception);
 
     [LoggerMessage(1006, LogLevel.Error, "Device '{Device}' is gone: its {Count} leases end", EventName = "DeviceGone")]
     public static partial void DeviceGone(ILogger logger, string device, int count);

@@ -31,8 +31,8 @@ internal sealed partial class LeaseTable
             Exception failure = exception is ObjectDisposedException ? new DeviceGoneException(request.Device.Name, exception) : exception;
             if (failure is not (DeviceSuspendedException or DeviceGoneException or DeviceStuckException or LeaseQuotaException))
             {
-                // Of those the log has the cause already, or it is the client's; nobody is to fill it with their consequences.
-                LeaseLog.ExportFailed(_logger, request.Device.Name, request.Ranges, lease.Id, exception);
+                // Of those the log has the cause already, or it is the client's.
+                LogExportFailure(connection.Credentials.Uid, lease, exception);
             }
 
             throw Translate(failure);
@@ -47,6 +47,15 @@ internal sealed partial class LeaseTable
         {
             await EndUndeliveredAsync(lease);
             throw Translate(exception);
+        }
+    }
+
+    /// <summary>Nobody is to fill the log by asking again and again.</summary>
+    private void LogExportFailure(uint uid, Lease lease, Exception exception)
+    {
+        if (_warnings.Passes(LeaseLog.ExportFailedId, uid, out long more))
+        {
+            LeaseLog.ExportFailed(_logger, lease.Request.Device.Name, lease.Ranges, lease.Id, uid, more, exception);
         }
     }
 

@@ -18,6 +18,7 @@ internal sealed partial class LeaseTable
     private readonly LeaseLimits _limits;
     private readonly TimeProvider _time;
     private readonly ILogger<LeaseTable> _logger;
+    private readonly WarningThrottle _warnings;
     private readonly Dictionary<string, DeviceLeases> _devices;
     private readonly Dictionary<LeaseId, Lease> _leases = [];
     private readonly Dictionary<ulong, LeaseHolder> _holders = [];
@@ -34,6 +35,7 @@ internal sealed partial class LeaseTable
         _limits = limits;
         _time = time;
         _logger = logger;
+        _warnings = new WarningThrottle(time);
         _devices = new Dictionary<string, DeviceLeases>(StringComparer.Ordinal);
         foreach (IBarDevice device in devices)
         {
