@@ -20,6 +20,7 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
     private readonly string _directory;
     private readonly ProcessLog _log;
     private readonly Socket _notifications;
+    private bool _mayEnd;
 
     private BrokerProcess(Process process, string directory, ProcessLog log, Socket notifications)
     {
@@ -79,6 +80,7 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
         }
         catch
         {
+            broker._mayEnd = true;
             await broker.DisposeAsync();
             throw;
         }
@@ -147,6 +149,7 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
     /// <summary>SIGTERM.</summary>
     internal void TellToStop()
     {
+        _mayEnd = true;
         if (Signal(ProcessId, Terminate) != 0)
         {
             throw new InvalidOperationException($"kill: errno {Marshal.GetLastPInvokeError()}");
@@ -164,12 +167,15 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
     /// <summary>SIGKILL. Returns when it is gone.</summary>
     internal async Task KillAsync()
     {
+        _mayEnd = true;
         _process.Kill();
         await _process.WaitForExitAsync();
     }
 
+    /// <exception cref="InvalidOperationException">It had ended, and nobody had told it to: that is what a scenario's failure comes of.</exception>
     public async ValueTask DisposeAsync()
     {
+        string? died = _process.HasExited && !_mayEnd ? $"The broker died with status {_process.ExitCode}.\n{_log}" : null;
         if (!_process.HasExited)
         {
             await KillAsync();
@@ -179,6 +185,10 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
         _notifications.Dispose();
         _log.Dispose();
         Directory.Delete(_directory, recursive: true);
+        if (died is not null)
+        {
+            throw new InvalidOperationException(died);
+        }
     }
 
     private async Task ReadyAsync()
