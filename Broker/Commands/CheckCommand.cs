@@ -23,6 +23,12 @@ internal static class CheckCommand
         try
         {
             BrokerPolicy policy = PolicyFile.Load(path, mustBePrivate: Environment.IsPrivilegedProcess);
+            if (!output.Profile.Out.IsTerminal)
+            {
+                // A pipe gets whole lines.
+                output.Profile.Width = int.MaxValue;
+            }
+
             Print(policy, output);
             return ExitCodes.Success;
         }

@@ -128,6 +128,11 @@ internal ref struct JsonTree
     private static string Sentence(JsonException exception)
     {
         // The runtime appends its own, 0-based position.
+        if (exception.Message.StartsWith("The input does not contain any JSON tokens", StringComparison.Ordinal))
+        {
+            return "there is nothing in it. Write an object with \"devices\" and \"grants\".";
+        }
+
         int end = exception.Message.IndexOf(" LineNumber:", StringComparison.Ordinal);
         return end < 0 ? exception.Message : exception.Message[..end];
     }

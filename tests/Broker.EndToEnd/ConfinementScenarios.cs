@@ -82,6 +82,6 @@ public sealed class ConfinementScenarios(Machine machine)
         ProbeException refused = await Assert.ThrowsAsync<ProbeException>(() => machine.ConnectAsync(Users.Alice, machine.Broker.AdminSocket));
         Assert.Equal(("RpcException", "Unavailable"), (refused.Error.Type, refused.Error.Status));
         Assert.Contains(machine.Broker.AdminSocket, refused.Error.Message, StringComparison.Ordinal);
-        Assert.Contains("group", refused.Error.Message, StringComparison.Ordinal);
+        Assert.Contains("owner", refused.Error.Message, StringComparison.Ordinal);
     }
 }

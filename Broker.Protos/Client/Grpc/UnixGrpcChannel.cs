@@ -165,11 +165,25 @@ internal sealed partial class UnixGrpcChannel : IAsyncDisposable
     {
         null => $"'{path}' can't be the path of a Unix socket: those have 1 to 107 bytes.",
         SocketError.ConnectionRefused => $"Nobody listens on {path}: the broker is not running. Start it.",
+        SocketError.AccessDenied when IsOwnersAlone(path) => $"This process may not connect to {path}: it is its owner's alone, the broker's user or root. Become that user.",
         SocketError.AccessDenied => $"This process may not connect to {path}: its user must be in the socket's group. Sign in again after joining it.",
         SocketError.WouldBlock => $"The broker at {path} has too many connections waiting. Try again.",
         _ when !Path.Exists(path) => $"There is no socket {path}: the broker is not running, or uses another directory.",
         _ => $"Connecting to {path} failed: {exception.Message}.",
     };
+
+    private static bool IsOwnersAlone(string path)
+    {
+        try
+        {
+            return (File.GetUnixFileMode(path) & (UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)) == 0;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            // Its directory is closed, too: who may open that is not for us to tell.
+            return false;
+        }
+    }
 
     private SocketsHttpHandler CreateHandler() => new()
     {

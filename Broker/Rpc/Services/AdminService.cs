@@ -55,11 +55,22 @@ internal sealed partial class AdminService(ServedDevices devices, LeaseTable lea
             ? await leases.RevokeAsync(new LeaseId(request.LeaseId)) ?? throw Errors.LeaseUnknown(request.LeaseId, "The broker")
             : await leases.RevokeAsync(ReadTarget(request));
         PeerCredentials peer = context.Connection.Credentials;
-        ServiceLog.RevokeCalled(logger, RequestReader.Show(request.ToString()), peer.Uid, peer.Pid, result.Ended.Length, result.Unconfirmed.Length);
+        ServiceLog.RevokeCalled(logger, Describe(request), peer.Uid, peer.Pid, result.Ended.Length, result.Unconfirmed.Length);
         return result.Unconfirmed.IsEmpty
             ? new RevokeResponse { LeaseIds = { result.Ended.Select(id => id.Value) } }
             : throw Errors.RevokeUnconfirmed(result.Unconfirmed);
     }
+
+    /// <summary>What was found to be revoked, in words.</summary>
+    private static string Describe(RevokeRequest request) => request.TargetCase switch
+    {
+        RevokeRequest.TargetOneofCase.LeaseId => $"lease {request.LeaseId}",
+        RevokeRequest.TargetOneofCase.Uid => $"all of uid {request.Uid}",
+        RevokeRequest.TargetOneofCase.Pid => $"all of pid {request.Pid}",
+        RevokeRequest.TargetOneofCase.Device => $"all of device '{request.Device}'",
+        RevokeRequest.TargetOneofCase.Window => $"all of window '{request.Window.Window}' of device '{request.Window.Device}'",
+        _ => "all leases",
+    };
 
     private Func<Lease, bool> ReadTarget(RevokeRequest request)
     {

@@ -74,10 +74,10 @@ internal static class Errors
         $"{found}; a peer-to-peer lease has one. Take a lease for each, or set p2p to false.", Reasons.P2PRanges, field, "p2p");
 
     public static RpcException DeviceUnknown(string device) => RpcErrors.Create(
-        StatusCode.NotFound, $"There is no device {RequestReader.Show(device)}. ListDevices names those that there are for you.", Reasons.DeviceUnknown);
+        StatusCode.NotFound, $"There is no device {RequestReader.Show(device)}. ListDevices names what there is.", Reasons.DeviceUnknown);
 
     public static RpcException WindowUnknown(string device, string window) => RpcErrors.Create(
-        StatusCode.NotFound, $"Device '{device}' has no window {RequestReader.Show(window)}. ListDevices names those that there are for you.", Reasons.WindowUnknown);
+        StatusCode.NotFound, $"Device '{device}' has no window {RequestReader.Show(window)}. ListDevices names what there is.", Reasons.WindowUnknown);
 
     public static RpcException LeaseUnknown(ulong id, string whose) => RpcErrors.Create(
         StatusCode.NotFound, $"{whose} has no live lease {id}: it has ended, or never was.", Reasons.LeaseUnknown, ("lease_id", $"{id}"));

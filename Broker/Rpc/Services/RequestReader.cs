@@ -74,6 +74,14 @@ internal static class RequestReader
     /// <inheritdoc cref="PeerText.Show"/>
     public static string Show(string name) => PeerText.Show(name);
 
+    /// <summary>The target, for the log.</summary>
+    public static string Describe(LeaseTarget target) => target switch
+    {
+        WindowTarget wanted => $"window {Show(wanted.Window)} of device {Show(wanted.Device)}",
+        RangeTarget wanted => $"{wanted.Ranges} of device {Show(wanted.Device)}",
+        _ => Show(target.ToString()),
+    };
+
     private static RangeList ReadRanges(V1.BarRanges ranges)
     {
         // Counted before anything is made of them.

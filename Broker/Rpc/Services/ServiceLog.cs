@@ -9,7 +9,7 @@ internal static partial class ServiceLog
     [LoggerMessage(1101, LogLevel.Information, "Denied uid {Uid}, gid {Gid}, pid {Pid}, connection {Connection}: {Access} of {Target} ({Reason})", EventName = "Denied")]
     public static partial void Denied(ILogger logger, uint uid, uint gid, int pid, ulong connection, LeaseAccess access, string target, DenialReason reason);
 
-    [LoggerMessage(1102, LogLevel.Information, "Revoke of {Target} by uid {Uid}, pid {Pid}: {Ended} leases ended, {Unconfirmed} unconfirmed", EventName = "RevokeCalled")]
+    [LoggerMessage(1102, LogLevel.Information, "Revoke of {Target} by uid {Uid}, pid {Pid}: leases ended: {Ended}, unconfirmed: {Unconfirmed}", EventName = "RevokeCalled")]
     public static partial void RevokeCalled(ILogger logger, string target, uint uid, int pid, int ended, int unconfirmed);
 
     [LoggerMessage(1103, LogLevel.Information, "{What} of device {Device} by uid {Uid}, pid {Pid}: {Outcome}", EventName = "DeviceControlled")]
