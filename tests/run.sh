@@ -22,8 +22,8 @@
 #   fuzz        what strangers send, mutated: BAR_BROKER_FUZZ_SECONDS (20) of each target, with BAR_BROKER_SEED if set
 #   bench       figures, one a line: `bench NAME KEY=VALUE...`
 #
-# The scenarios of `vm` begin as soon as there are programs, and go on beside the other parts: two processors do in less than ten minutes
-# what takes one longer. What they came to is printed in its turn, the last.
+# The scenarios of `vm` begin as soon as there are programs, and go on beside the other parts, on the second of two processors. What they came
+# to is printed in its turn, the last.
 #
 # Needs the .NET SDK, git and root; everything else comes from the distribution's packages and npm. What is slow to make is kept
 # in ~/.cache/bar-broker (BAR_BROKER_CACHE). Logs stay in TestResults when something failed.
