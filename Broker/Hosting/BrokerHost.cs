@@ -52,7 +52,7 @@ internal sealed class BrokerHost(ILoggerFactory loggers, TimeProvider time)
         ServedDevices served = new(policy, devices);
         IBarDevice[] open = [.. devices.Where(device => device is not UnopenedDevice)];
         LeaseTable leases = new(open, new LeaseLimits(), time, loggers.CreateLogger<LeaseTable>());
-        BrokerService broker = new(served, leases, loggers.CreateLogger<BrokerService>());
+        BrokerService broker = new(served, leases, new WarningThrottle(time), loggers.CreateLogger<BrokerService>());
         WireCounters counters = new();
         AdminService admin = new(served, leases, counters, loggers.CreateLogger<AdminService>());
         string brokerSocket = Path.Combine(policy.RuntimeDirectory, BrokerSocketName);

@@ -22,6 +22,13 @@ internal static class Logging
             builder.AddSimpleConsole(options => options.SingleLine = true);
         }
 
-        builder.Services.Configure<ConsoleLoggerOptions>(options => options.LogToStandardErrorThreshold = LogLevel.Trace);
+        builder.Services.Configure<ConsoleLoggerOptions>(options =>
+        {
+            options.LogToStandardErrorThreshold = LogLevel.Trace;
+
+            // Whoever logs would wait for whoever reads it: with a journal that hangs, nothing could be revoked. How many lines were lost is said
+            // once they are read again.
+            options.QueueFullMode = ConsoleLoggerQueueFullMode.DropWrite;
+        });
     });
 }

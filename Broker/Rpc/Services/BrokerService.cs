@@ -1,6 +1,7 @@
 using BarBroker.Devices;
 using BarBroker.Leases;
 using BarBroker.Policy;
+using BarBroker.Transport;
 using BarBroker.Unix;
 using BarBroker.V1;
 using ServiceDescriptor = Google.Protobuf.Reflection.ServiceDescriptor;
@@ -8,7 +9,7 @@ using ServiceDescriptor = Google.Protobuf.Reflection.ServiceDescriptor;
 namespace BarBroker.Rpc.Services;
 
 /// <summary>barbroker.v1.Broker: what the processes that use a device call.</summary>
-internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, ILogger<BrokerService> logger) : IGrpcService
+internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, WarningThrottle throttle, ILogger<BrokerService> logger) : IGrpcService
 {
     /// <inheritdoc/>
     public ServiceDescriptor Descriptor { get; } = BrokerReflection.Descriptor.Services.Single();
@@ -76,7 +77,11 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
         if (decision is not Granted granted)
         {
             DenialReason reason = ((Denied)decision).Reason;
-            ServiceLog.Denied(logger, peer.Uid, peer.Gid, peer.Pid, context.Connection.Id, access, RequestReader.Describe(target), reason);
+            if (throttle.Passes(ServiceLog.DeniedId, peer.Uid, out long more))
+            {
+                ServiceLog.Denied(logger, peer.Uid, peer.Gid, peer.Pid, context.Connection.Id, access, RequestReader.Describe(target), reason, more);
+            }
+
             ThrowIfImpossible(target, peer);
             throw Errors.From(reason, target, peer);
         }
@@ -132,8 +137,10 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
             await responses.WriteAsync(happened.ToMessage(++sequence), context.CancellationToken);
         }
 
-        // Connections that end do not hear this.
-        throw RpcErrors.Create(Grpc.StatusCode.Unavailable, "The broker is shutting down: connect again once it is back.", Reasons.ShuttingDown);
+        // Connections that end do not hear this; those hear it that were handed on by a process that ended.
+        throw leases.IsShuttingDown
+            ? RpcErrors.Create(Grpc.StatusCode.Unavailable, "The broker is shutting down: connect again once it is back.", Reasons.ShuttingDown)
+            : RpcErrors.Create(Grpc.StatusCode.Cancelled, "The process that made the connection has ended, and its leases with it.", Reasons.ConnectionEnded);
     }
 
     private LeaseFeed Watch(ServerCallContext context)

@@ -6,8 +6,10 @@ namespace BarBroker.Rpc.Services;
 /// <summary>The log of the broker's own services. Ids are stable.</summary>
 internal static partial class ServiceLog
 {
-    [LoggerMessage(1101, LogLevel.Information, "Denied uid {Uid}, gid {Gid}, pid {Pid}, connection {Connection}: {Access} of {Target} ({Reason})", EventName = "Denied")]
-    public static partial void Denied(ILogger logger, uint uid, uint gid, int pid, ulong connection, LeaseAccess access, string target, DenialReason reason);
+    internal const int DeniedId = 1101;
+
+    [LoggerMessage(DeniedId, LogLevel.Information, "Denied uid {Uid}, gid {Gid}, pid {Pid}, connection {Connection}: {Access} of {Target} ({Reason}; {More} more of these lines were kept back)", EventName = "Denied")]
+    public static partial void Denied(ILogger logger, uint uid, uint gid, int pid, ulong connection, LeaseAccess access, string target, DenialReason reason, long more);
 
     [LoggerMessage(1102, LogLevel.Information, "Revoke of {Target} by uid {Uid}, pid {Pid}: leases ended: {Ended}, unconfirmed: {Unconfirmed}", EventName = "RevokeCalled")]
     public static partial void RevokeCalled(ILogger logger, string target, uint uid, int pid, int ended, int unconfirmed);

@@ -40,7 +40,8 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
     /// <param name="policy">Makes the policy's text for a runtime directory.</param>
     /// <param name="user">Root, or who it is to run as.</param>
     /// <param name="descriptorLimit">LimitNOFILE= of its unit; null is what the tests themselves have.</param>
-    internal static async Task<BrokerProcess> StartAsync(Func<string, string> policy, int user = Users.Root, int? descriptorLimit = null)
+    /// <param name="isHeard">Somebody reads what it logs.</param>
+    internal static async Task<BrokerProcess> StartAsync(Func<string, string> policy, int user = Users.Root, int? descriptorLimit = null, bool isHeard = true)
     {
         string directory = Directory.CreateTempSubdirectory("bar-broker-e2e-").FullName;
         File.SetUnixFileMode(directory, OpenToAll);
@@ -73,7 +74,8 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
         }
 
         Process process = Process.Start(command)!;
-        BrokerProcess broker = new(process, directory, ProcessLog.Follow(process, $"broker-{++LastNumber}"), notifications);
+        string name = $"broker-{++LastNumber}";
+        BrokerProcess broker = new(process, directory, isHeard ? ProcessLog.Follow(process, name) : ProcessLog.Ignore(name), notifications);
         try
         {
             await broker.ReadyAsync();

@@ -23,7 +23,7 @@ internal sealed class ProcessLog : IDisposable
     /// <summary>Follows both output streams; a probe's standard output is its replies', so only the other.</summary>
     internal static ProcessLog Follow(Process process, string name, bool outputToo = true)
     {
-        ProcessLog log = new(Path.Combine(Stage.Results, $"{name}.log"));
+        ProcessLog log = Ignore(name);
         process.ErrorDataReceived += (_, line) => log.Add(line.Data);
         process.BeginErrorReadLine();
         if (outputToo)
@@ -34,6 +34,9 @@ internal sealed class ProcessLog : IDisposable
 
         return log;
     }
+
+    /// <summary>Reads nothing: the pipe fills up, as when a journal hangs.</summary>
+    internal static ProcessLog Ignore(string name) => new(Path.Combine(Stage.Results, $"{name}.log"));
 
     /// <summary>Completes with the next line that has <paramref name="part"/> in it.</summary>
     internal Task HearAsync(string part)

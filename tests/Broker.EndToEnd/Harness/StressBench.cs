@@ -43,9 +43,10 @@ internal sealed class StressBench : IAsyncDisposable
 
     /// <param name="user">Root, or who the broker is to run as.</param>
     /// <param name="descriptorLimit">Its LimitNOFILE=.</param>
-    internal static async Task<StressBench> StartAsync(int user = Users.Root, int? descriptorLimit = null)
+    /// <param name="isHeard">Somebody reads what it logs.</param>
+    internal static async Task<StressBench> StartAsync(int user = Users.Root, int? descriptorLimit = null, bool isHeard = true)
     {
-        BrokerProcess broker = await BrokerProcess.StartAsync(Policy, user, descriptorLimit);
+        BrokerProcess broker = await BrokerProcess.StartAsync(Policy, user, descriptorLimit, isHeard);
         ProbeProcess alice = ProbeProcess.Start(Users.Alice);
         ProbeProcess admin = ProbeProcess.Start(Users.Root);
 

@@ -6,6 +6,7 @@ using BarBroker.Leases;
 using BarBroker.Policy;
 using BarBroker.Rpc;
 using BarBroker.Rpc.Services;
+using BarBroker.Transport;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace BarBroker.Tests.Client;
@@ -42,7 +43,7 @@ internal sealed partial class TestBroker : IAsyncDisposable
             "test.json");
         _device = new SimulatedBarDevice("sim0", [new(2, 8 << 20)]);
         Leases = new LeaseTable([_device], new LeaseLimits(), TimeProvider.System, NullLogger<LeaseTable>.Instance);
-        BrokerService service = new(new ServedDevices(policy, [_device]), Leases, NullLogger<BrokerService>.Instance);
+        BrokerService service = new(new ServedDevices(policy, [_device]), Leases, new WarningThrottle(TimeProvider.System), NullLogger<BrokerService>.Instance);
         _server = new GrpcServer(
             new GrpcServerOptions { Endpoints = [new GrpcEndpoint { SocketPath = SocketPath, Services = [service] }] },
             NullLoggerFactory.Instance,

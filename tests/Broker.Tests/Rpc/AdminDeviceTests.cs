@@ -4,6 +4,7 @@ using BarBroker.Grpc;
 using BarBroker.Leases;
 using BarBroker.Policy;
 using BarBroker.Rpc.Services;
+using BarBroker.Transport;
 using BarBroker.Transport.Counting;
 using BarBroker.Unix;
 using BarBroker.V1;
@@ -126,7 +127,7 @@ public sealed class AdminDeviceTests : ServiceTest
             "policy.json");
         ServedDevices served = new(policy, [new UnopenedDevice("dev0", new PciAddress(0, 1, 0, 0), new TaskCompletionSource<IBarDevice>().Task)]);
         LeaseTable table = new([], new LeaseLimits(), TimeProvider.System, NullLogger<LeaseTable>.Instance);
-        ServiceCalls broker = new(new BrokerService(served, table, NullLogger<BrokerService>.Instance));
+        ServiceCalls broker = new(new BrokerService(served, table, new WarningThrottle(TimeProvider.System), NullLogger<BrokerService>.Instance));
         ServiceCalls admin = new(new AdminService(served, table, new WireCounters(), NullLogger<AdminService>.Instance));
 
         await FailsAsync(StatusCode.Unavailable, "DEVICE_STUCK", () => broker.CallAsync<AcquireRequest, AcquireResponse>("Acquire", Window(), Alice));

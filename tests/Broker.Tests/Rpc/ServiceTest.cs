@@ -3,6 +3,7 @@ using BarBroker.Leases;
 using BarBroker.Policy;
 using BarBroker.Rpc.Services;
 using BarBroker.Tests.Leases;
+using BarBroker.Transport;
 using BarBroker.Transport.Counting;
 using BarBroker.V1;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -39,13 +40,15 @@ public abstract class ServiceTest : IAsyncLifetime
 
     protected ServiceTest()
     {
-        ServedDevices served = new(PolicyReader.Read(System.Text.Encoding.UTF8.GetBytes(PolicyText), "policy.json"), [Device]);
+        Served = new ServedDevices(PolicyReader.Read(System.Text.Encoding.UTF8.GetBytes(PolicyText), "policy.json"), [Device]);
         Table = new LeaseTable([Device], new LeaseLimits { PerConnection = 3 }, TimeProvider.System, NullLogger<LeaseTable>.Instance);
-        Broker = new ServiceCalls(new BrokerService(served, Table, NullLogger<BrokerService>.Instance));
-        Admin = new ServiceCalls(new AdminService(served, Table, new WireCounters(), NullLogger<AdminService>.Instance));
+        Broker = new ServiceCalls(new BrokerService(Served, Table, new WarningThrottle(TimeProvider.System), NullLogger<BrokerService>.Instance));
+        Admin = new ServiceCalls(new AdminService(Served, Table, new WireCounters(), NullLogger<AdminService>.Instance));
     }
 
     internal FakeBarDevice Device { get; } = new();
+
+    internal ServedDevices Served { get; }
 
     internal LeaseTable Table { get; }
 

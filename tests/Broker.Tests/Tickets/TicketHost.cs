@@ -7,6 +7,7 @@ using BarBroker.Policy;
 using BarBroker.Rpc;
 using BarBroker.Rpc.Services;
 using BarBroker.Tests.Grpc;
+using BarBroker.Transport;
 using BarBroker.Transport.Counting;
 using BarBroker.Unix;
 using BarBroker.V1;
@@ -36,7 +37,7 @@ internal sealed class TicketHost : IAsyncDisposable
             "test.json");
         Leases = new LeaseTable([_device], new LeaseLimits(), time, _ends);
         ServedDevices devices = new(policy, [_device]);
-        BrokerService service = new(devices, Leases, Log.CreateLogger<BrokerService>());
+        BrokerService service = new(devices, Leases, new WarningThrottle(TimeProvider.System), Log.CreateLogger<BrokerService>());
         _server = new GrpcServer(
             new GrpcServerOptions
             {
