@@ -26,12 +26,10 @@ internal static class StatusCommand
         try
         {
             await using UnixGrpcChannel channel = await UnixGrpcChannel.ConnectAsync(socketPath, cancellationToken);
-            CallOptions options = new(TimeProvider.System.GetUtcNow() + Patience, CancellationToken: cancellationToken);
             AdminListDevicesResponse devices = await channel.UnaryAsync<AdminListDevicesRequest, AdminListDevicesResponse>(
-                "/barbroker.v1.Admin/ListDevices", new AdminListDevicesRequest(), options);
-            ListLeasesResponse leases = await channel.UnaryAsync<ListLeasesRequest, ListLeasesResponse>(
-                "/barbroker.v1.Admin/ListLeases", new ListLeasesRequest(), options);
-            new StatusView(output, TimeProvider.System.GetUtcNow()).Render(devices.Devices, leases.Leases);
+                "/barbroker.v1.Admin/ListDevices", new AdminListDevicesRequest(), OptionsOfOneCall(cancellationToken));
+            List<HeldLease> leases = await ListLeasesAsync(channel, cancellationToken);
+            new StatusView(output, TimeProvider.System.GetUtcNow()).Render(devices.Devices, leases);
             return ExitCodes.Success;
         }
         catch (RpcException exception)
@@ -40,4 +38,21 @@ internal static class StatusCommand
             return ExitCodes.Failure;
         }
     }
+
+    private static async Task<List<HeldLease>> ListLeasesAsync(UnixGrpcChannel channel, CancellationToken cancellationToken)
+    {
+        List<HeldLease> leases = [];
+        ListLeasesRequest request = new();
+        do
+        {
+            ListLeasesResponse page = await channel.UnaryAsync<ListLeasesRequest, ListLeasesResponse>(
+                "/barbroker.v1.Admin/ListLeases", request, OptionsOfOneCall(cancellationToken));
+            leases.AddRange(page.Leases);
+            request = new ListLeasesRequest { PageToken = page.NextPageToken };
+        }
+        while (request.PageToken.Length > 0);
+        return leases;
+    }
+
+    private static CallOptions OptionsOfOneCall(CancellationToken cancellationToken) => new(TimeProvider.System.GetUtcNow() + Patience, CancellationToken: cancellationToken);
 }

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+using System.Globalization;
 using BarBroker.Devices;
 using BarBroker.Grpc;
 using BarBroker.Leases;
@@ -13,6 +15,12 @@ namespace BarBroker.Rpc.Services;
 /// <summary>barbroker.v1.Admin: what those who run the broker call.</summary>
 internal sealed partial class AdminService(ServedDevices devices, LeaseTable leases, WireCounters counters, ILogger<AdminService> logger) : IGrpcService
 {
+    /// <summary>Stock clients take answers of 4 MiB, and a lease of 64 ranges is one of 750 bytes.</summary>
+    private const int LargestPage = 1024 * 1024;
+
+    /// <summary>Of a repeated message: its tag and its length.</summary>
+    private const int PerEntry = 4;
+
     /// <inheritdoc/>
     public ServiceDescriptor Descriptor { get; } = AdminReflection.Descriptor.Services.Single();
 
@@ -43,10 +51,24 @@ internal sealed partial class AdminService(ServedDevices devices, LeaseTable lea
             ThrowIfUnknown(request.Device);
         }
 
-        return Task.FromResult(new ListLeasesResponse
+        (ulong last, int size) = RequestReader.ReadPage(request.PageToken, request.PageSize);
+        ImmutableArray<LeaseInfo> rest = leases.List(lease => lease.Id.Value > last && (request.Device.Length == 0 || lease.Request.Device.Name == request.Device));
+        ListLeasesResponse response = new();
+        int bytes = 0;
+        foreach (LeaseInfo lease in rest)
         {
-            Leases = { leases.List(lease => request.Device.Length == 0 || lease.Request.Device.Name == request.Device).Select(lease => lease.ToHeldLease()) },
-        });
+            HeldLease held = lease.ToHeldLease();
+            bytes += held.CalculateSize() + PerEntry;
+            if (response.Leases.Count == size || (bytes > LargestPage && response.Leases.Count > 0))
+            {
+                response.NextPageToken = response.Leases[^1].Lease.LeaseId.ToString(CultureInfo.InvariantCulture);
+                break;
+            }
+
+            response.Leases.Add(held);
+        }
+
+        return Task.FromResult(response);
     }
 
     private async Task<RevokeResponse> RevokeAsync(RevokeRequest request, ServerCallContext context)

@@ -84,7 +84,9 @@ internal static class Errors
 
     public static RpcException RevokeUnconfirmed(IReadOnlyCollection<LeaseId> ids)
     {
-        string list = string.Join(", ", ids);
+        // Clients cap what a status may be: 8 KiB is usual.
+        const int MostListed = 64;
+        string list = string.Join(", ", ids.Take(MostListed)) + (ids.Count > MostListed ? $" and {ids.Count - MostListed} more" : "");
         return RpcErrors.Create(
             StatusCode.Internal,
             $"The kernel could not confirm the end of {(ids.Count == 1 ? "lease" : "leases")} {list}: processes may still reach the device through them. "

@@ -41,6 +41,8 @@ internal static class Reasons
     public const string LeaseRevoked = "LEASE_REVOKED";
     public const string LeaseUnknown = "LEASE_UNKNOWN";
     public const string RevokeUnconfirmed = "REVOKE_UNCONFIRMED";
+    public const string PageSizeInvalid = "PAGE_SIZE_INVALID";
+    public const string PageTokenInvalid = "PAGE_TOKEN_INVALID";
     public const string WatchExists = "WATCH_EXISTS";
     public const string ExportFailed = "EXPORT_FAILED";
 }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using BarBroker.Devices;
 using BarBroker.Grpc;
 using BarBroker.Policy;
@@ -73,6 +74,20 @@ internal static class RequestReader
 
     /// <inheritdoc cref="PeerText.Show"/>
     public static string Show(string name) => PeerText.Show(name);
+
+    /// <summary>Which entry the last page ended with, and how many the next may have.</summary>
+    public static (ulong Last, int Size) ReadPage(string token, int size)
+    {
+        if (size < 0)
+        {
+            throw RpcErrors.CreateBadRequest($"page_size is {size}; it is 0 for as many as fit, or more.", Reasons.PageSizeInvalid, "page_size");
+        }
+
+        ulong last = 0;
+        return token.Length == 0 || ulong.TryParse(token, NumberStyles.None, CultureInfo.InvariantCulture, out last)
+            ? (last, size == 0 ? int.MaxValue : size)
+            : throw RpcErrors.CreateBadRequest($"page_token {Show(token)} is none: it is the next_page_token of an answer, or empty.", Reasons.PageTokenInvalid, "page_token");
+    }
 
     /// <summary>The target, for the log.</summary>
     public static string Describe(LeaseTarget target) => target switch
