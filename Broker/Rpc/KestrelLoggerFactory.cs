@@ -43,7 +43,7 @@ internal sealed class KestrelLoggerFactory(ILoggerFactory inner, RpcLog log, War
         if (exception is ConnectionAbortedException && exception.Message.StartsWith(KestrelEvents.InvalidHost, StringComparison.Ordinal)
             && throttle.Passes(204, UserOf(state), out _))
         {
-            log.AuthorityRejected(exception.Message);
+            log.AuthorityRejected(PeerText.Show(exception.Message));
         }
 
         if (KestrelEvents.KindOf(logLevel, eventId, exception) is { } kind)

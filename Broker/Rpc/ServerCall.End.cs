@@ -101,7 +101,7 @@ internal sealed partial class ServerCall
             EndIfExpired();
         }
 
-        _server.Log.DeadlineExceeded(Method, _connection.Id);
+        _server.Log.DeadlineExceeded(ShownMethod, _connection.Id);
         source?.Cancel();
     }
 
@@ -173,7 +173,7 @@ internal sealed partial class ServerCall
         if (_server.LogsCalls)
         {
             Status final = _expired ? RpcStatuses.DeadlineExceeded : status;
-            _server.Log.CallEnded(Method, _connection.Id, final.StatusCode, final.Detail);
+            _server.Log.CallEnded(ShownMethod, _connection.Id, final.StatusCode, final.Detail);
         }
     }
 

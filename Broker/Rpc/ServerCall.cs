@@ -44,6 +44,9 @@ internal sealed partial class ServerCall : ServerCallContext
 
     public override Metadata ResponseTrailers => _responseTrailers ??= [];
 
+    /// <summary>For the log: what is no method of ours is the peer's text.</summary>
+    private string ShownMethod => _handler is null ? PeerText.Show(Method) : Method;
+
     /// <summary>Runs the call from its first header to its status. Throws nothing.</summary>
     internal async Task RunAsync()
     {

@@ -193,8 +193,10 @@ public sealed class ConnectionTests
         Assert.StartsWith("HTTP/1.1 400", await reader.ReadToEndAsync(TestToken), StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task An_authority_that_Kestrel_rejects_is_logged_with_the_cure()
+    [Theory]
+    [InlineData("%2Frun%2Fbb.sock")]
+    [InlineData("\u001b[2J \u001b[31mall leases revoked")]
+    public async Task An_authority_that_Kestrel_rejects_is_logged_with_the_cure_and_without_control_characters(string authority)
     {
         await using TestHost host = await TestHost.StartAsync();
         host.ExpectedEvents.Add(204);
@@ -202,7 +204,7 @@ public sealed class ConnectionTests
         await using NetworkStream stream = new(client);
 
         // .NET's client would not send it. HPACK: POST, http, then a literal path and authority.
-        byte[] block = [0x83, 0x86, 0x04, 1, (byte)'/', 0x01, 16, .. "%2Frun%2Fbb.sock"u8];
+        byte[] block = [0x83, 0x86, 0x04, 1, (byte)'/', 0x01, (byte)authority.Length, .. System.Text.Encoding.ASCII.GetBytes(authority)];
         await stream.WriteAsync((byte[])[.. "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, (byte)block.Length, 1, 5, 0, 0, 0, 1, .. block], TestToken);
         const byte ResetFrame = 3;
         byte[] header = new byte[9];
@@ -213,7 +215,9 @@ public sealed class ConnectionTests
         }
         while (header[3] != ResetFrame);
 
-        Assert.Contains("grpc.default_authority", Assert.Single(host.Log.Entries).Message, StringComparison.Ordinal);
+        string logged = Assert.Single(host.Log.Entries).Message;
+        Assert.Contains("grpc.default_authority", logged, StringComparison.Ordinal);
+        Assert.DoesNotContain(logged, static c => char.IsControl(c));
     }
 
     private static async Task<Socket> ConnectRawAsync(TestHost host)
