@@ -69,14 +69,23 @@ internal sealed class SimulatedLease : IDisposable
     {
         if (_ending is null or { IsFaulted: true })
         {
-            _ending = Task.Factory.StartNew(
-                () => truncate(_memory),
-                CancellationToken.None,
-                TaskCreationOptions.LongRunning,
-                TaskScheduler.Default);
+            _ending = Begin(() => truncate(_memory));
         }
 
         return _ending;
+    }
+
+    /// <summary>A thread that can't be had is a failure of this lease's end alone, which is tried again as any other.</summary>
+    private static Task Begin(Action end)
+    {
+        try
+        {
+            return Task.Factory.StartNew(end, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        }
+        catch (OutOfMemoryException exception)
+        {
+            return Task.FromException(new IOException("There is no thread to end the lease on.", exception));
+        }
     }
 
     public void Dispose() => _memory.Dispose();
