@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Threading.Channels;
 using BarBroker.Transport.Counting;
+using BarBroker.Transport.Pacing;
 using BarBroker.Transport.Redeem;
 using BarBroker.Unix;
 using Microsoft.AspNetCore.Connections;
@@ -38,7 +39,7 @@ internal sealed class UnixSocketListener : IConnectionListener
         _options = options;
         _log = log;
         _timeProvider = timeProvider;
-        _accounts = new UserAccounts(endpoint.Limits, options.Budget, timeProvider);
+        _accounts = new UserAccounts(endpoint.Limits, options.Budget, timeProvider, TimeProvider.System);
         _redeemer = new Redeemer(options.Tickets, options.TicketLog, options.Counters);
         options.Counters.Show(Path.GetFileName(endpoint.Path), _accounts);
 
@@ -192,7 +193,14 @@ internal sealed class UnixSocketListener : IConnectionListener
             RedeemRequest? request = null;
             using (_unbound.Token.UnsafeRegister(static clock => ((CancellationTokenSource)clock!).Cancel(), peer.Silence))
             {
-                first = await PeekAsync(peer.Socket, peer.Readable, peer.Silence.Token);
+                bool hasLeft;
+                using (Turn turn = await peer.Account.Pace.TakeTurnAsync(peer.Socket.SafeHandle, peer.Silence.Token))
+                {
+                    _options.Counters.Count(turn);
+                    hasLeft = turn.HasLeft;
+                }
+
+                first = hasLeft ? null : await PeekAsync(peer.Socket, peer.Readable, peer.Silence.Token);
                 if (first == TicketPreface.FirstByte)
                 {
                     request = await _redeemer.ReadAsync(peer);

@@ -101,6 +101,16 @@ internal enum RefusedTicket
     TooManyUnredeemed,
 }
 
+/// <summary>Why a user's connections were read later than they could have been.</summary>
+internal enum SlowedRead
+{
+    /// <summary>What the user's misuse cost is not paid off.</summary>
+    Misuse,
+
+    /// <summary>Another connection of the user's had its turn.</summary>
+    Turn,
+}
+
 /// <summary>What is not refused, and worth a look in numbers.</summary>
 internal enum TakenFrame
 {
