@@ -310,6 +310,10 @@ internal sealed class UnixSocketListener : IConnectionListener
                 _options.Counters.ConnectionsRefused.Add(RefusedConnection.UserDroppedCalls);
                 _log.DroppedCalls(_endpoint.Path, uid, TransportLimits.DroppedCallsPerWindow, TransportLimits.DroppedCallWindow);
                 break;
+            case UserAccounts.Answer.UserSlowed:
+                _options.Counters.ConnectionsRefused.Add(RefusedConnection.UserSlowed);
+                _log.Slowed(_endpoint.Path, uid, PaceLimits.MostWaiting);
+                break;
             case UserAccounts.Answer.UserSilent:
                 _options.Counters.ConnectionsRefused.Add(RefusedConnection.UserSilent);
                 _log.TooManySilentOfUser(_endpoint.Path, uid, limits.SilentPerUser);

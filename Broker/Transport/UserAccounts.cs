@@ -48,6 +48,9 @@ internal sealed class UserAccounts(UserLimits limits, DescriptorBudget budget, T
         /// <summary>Too many of this user's were taken a moment ago.</summary>
         UserTooOften,
 
+        /// <summary>This user is slowed down, and too many connections wait for that.</summary>
+        UserSlowed,
+
         /// <summary>Too many of this user's calls were under way when their connections ended.</summary>
         UserDroppedCalls,
     }
@@ -100,6 +103,11 @@ internal sealed class UserAccounts(UserLimits limits, DescriptorBudget budget, T
             if (user.Silent >= limits.SilentPerUser)
             {
                 return Answer.UserSilent;
+            }
+
+            if (user.Pace.IsFull)
+            {
+                return Answer.UserSlowed;
             }
 
             user.Connections++;

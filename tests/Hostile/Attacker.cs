@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using BarBroker.Hostile.Attacks;
 
@@ -5,14 +6,18 @@ namespace BarBroker.Hostile;
 
 /// <summary>
 /// The attacking process: begins with each line <c>go</c> on standard input, under a user whom nothing is held against yet, ends with each other, and
-/// says <c>done</c> to every line, with the first user that is left. One who is refused goes on as the next: so it is the attack that runs, not
+/// says <c>done</c> to every line, with the first user that is left. One who is refused goes on as the next, before long: so it is the attack that runs, not
 /// its refusal.
 /// </summary>
 internal sealed partial class Attacker(Attack attack, string socket, int firstUser) : IDisposable
 {
+    /// <summary>Ten users in a slice: who has more of them on a host than that is not stopped by limits that are each user's.</summary>
+    private static readonly TimeSpan LeastPerUser = TimeSpan.FromMilliseconds(100);
+
     private readonly ManualResetEventSlim _attacking = new();
     private readonly Lock _gate = new();
     private int _nextUser = firstUser;
+    private long _since;
 
     internal void Run()
     {
@@ -57,7 +62,7 @@ internal sealed partial class Attacker(Attack attack, string socket, int firstUs
                 }
 
                 attack.Strike(socket);
-                if (AttackSocket.TakeRefused() && !attack.IsAboutRefusals)
+                if (AttackSocket.TakeRefused() && !attack.IsAboutRefusals && Stopwatch.GetElapsedTime(_since) >= LeastPerUser)
                 {
                     attack.Rest();
                     BecomeNext();
@@ -75,6 +80,7 @@ internal sealed partial class Attacker(Attack attack, string socket, int firstUs
         }
 
         AttackSocket.TakeRefused();
+        _since = Stopwatch.GetTimestamp();
     }
 
     [LibraryImport("libc", EntryPoint = "seteuid", SetLastError = true)]

@@ -15,10 +15,13 @@ internal sealed class Outcome(string attack)
     /// <summary>By how much the attack's counter moved.</summary>
     internal long LimitHits { get; set; }
 
+    /// <summary>By how much the counter moved of reads that waited for what their user owes.</summary>
+    internal long Slowed { get; set; }
+
     /// <summary>Under how many it was made.</summary>
     internal int Users { get; set; }
 
-    internal bool IsGood => LimitHits > 0
+    internal bool IsGood => LimitHits + Slowed > 0
         && Quiet.Failures + Attacked.Failures == 0
         && Ratio(Quiet.Calls, Attacked.Calls) <= MostRatio
         && Ratio(Quiet.Leases, Attacked.Leases) <= MostRatio
@@ -26,7 +29,7 @@ internal sealed class Outcome(string attack)
 
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
-        $"hostile {attack} {Compare("", Quiet.Calls, Attacked.Calls)} {Compare("lease_", Quiet.Leases, Attacked.Leases)} {Compare("connect_", Quiet.Connections, Attacked.Connections)} broker_cpu={Load(Quiet):0.00}/{Load(Attacked):0.00} failures={Quiet.Failures + Attacked.Failures} limit_hits={LimitHits} users={Users}");
+        $"hostile {attack} {Compare("", Quiet.Calls, Attacked.Calls)} {Compare("lease_", Quiet.Leases, Attacked.Leases)} {Compare("connect_", Quiet.Connections, Attacked.Connections)} broker_cpu={Load(Quiet):0.00}/{Load(Attacked):0.00} failures={Quiet.Failures + Attacked.Failures} limit_hits={LimitHits} slowed={Slowed} users={Users}");
 
     private static string Compare(string what, Samples quiet, Samples attacked) => string.Create(
         CultureInfo.InvariantCulture,

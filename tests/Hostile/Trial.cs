@@ -76,7 +76,7 @@ internal static class Trial
         Attack attack, int pairs, BrokerProcess broker, UnixGrpcChannel admin, Victim victim, int user)
     {
         Outcome outcome = new(attack.Name);
-        long before = await CountAsync(attack, admin);
+        (long hits, long slowed) = await CountAsync(attack, admin);
         await using AttackerProcess attacker = AttackerProcess.Start(attack, broker.ClientSocket, user);
         await attacker.EndAsync();
         for (int pair = 0; pair < pairs; pair++)
@@ -88,7 +88,9 @@ internal static class Trial
             await Task.Delay(Pause);
         }
 
-        outcome.LimitHits = await CountAsync(attack, admin) - before;
+        (long hitsAfter, long slowedAfter) = await CountAsync(attack, admin);
+        outcome.LimitHits = hitsAfter - hits;
+        outcome.Slowed = slowedAfter - slowed;
         outcome.Users = attacker.NextUser - user;
         return (outcome, attacker.NextUser);
     }
@@ -104,9 +106,12 @@ internal static class Trial
         noticed.Duration += Stopwatch.GetElapsedTime(start);
     }
 
-    private static async Task<long> CountAsync(Attack attack, UnixGrpcChannel admin)
+    private static async Task<(long Hits, long Slowed)> CountAsync(Attack attack, UnixGrpcChannel admin)
     {
         GetCountersResponse response = await admin.UnaryAsync<GetCountersRequest, GetCountersResponse>("/barbroker.v1.Admin/GetCounters", new GetCountersRequest(), default);
-        return response.Counters.Where(counter => counter.Name == Prefix + attack.Counter && attack.Kinds.Contains(counter.Tags["kind"])).Sum(counter => counter.Value);
+        return (Sum(attack.Counter, attack.Kinds), Sum("reads.slowed", ["misuse"]));
+
+        long Sum(string counter, IEnumerable<string> kinds)
+            => response.Counters.Where(reading => reading.Name == Prefix + counter && kinds.Contains(reading.Tags["kind"])).Sum(reading => reading.Value);
     }
 }

@@ -18,6 +18,9 @@ internal enum RefusedConnection
     /// <summary>Too many of its user's were taken a moment ago.</summary>
     UserTooOften,
 
+    /// <summary>Its user is slowed down for what it did, and too many connections wait for that.</summary>
+    UserSlowed,
+
     /// <summary>Too many of its user's calls were under way when their connections ended, a moment ago.</summary>
     UserDroppedCalls,
 

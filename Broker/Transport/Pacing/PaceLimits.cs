@@ -8,9 +8,9 @@ internal static class PaceLimits
 {
     /// <summary>
     /// At once: that many processes of one service may connect together, give up half of what they begin, and not be slowed down (64 of them that
-    /// make two dozen leases and cancel ten calls each cost a third of this). For ever: less of a processor than anybody misses.
+    /// make two dozen leases and cancel ten calls each cost half of this). For ever: less of a processor than anybody misses.
     /// </summary>
-    internal static readonly PaceLimit OfUser = new(BurstMicroseconds: 50_000, MicrosecondsPerSecond: 20_000);
+    internal static readonly PaceLimit OfUser = new(BurstMicroseconds: 30_000, MicrosecondsPerSecond: 20_000);
 
     /// <summary>What a user can owe at most, beyond the burst: a second of standing still. Another process of that user may be without a fault.</summary>
     internal const int MostOwed = 20_000;
@@ -27,6 +27,12 @@ internal static class PaceLimits
     /// <summary>What is read in one turn: a hundred of the smallest frames, ten calls. Long messages take more turns, not longer ones.</summary>
     internal const int BytesPerTurn = 1024;
 
+    /// <summary>
+    /// Connections of a user who is slowed down that may wait for their turn. To take one, and to find out that it has left, costs more than to
+    /// refuse it: who connects on and on would not be slowed down at all.
+    /// </summary>
+    internal const int MostWaiting = 32;
+
     /// <summary>A turn of a user who is slowed down: so that even reads that bring nothing bad come no faster than 200 in a second.</summary>
     internal const int Turn = 100;
 
@@ -34,7 +40,7 @@ internal static class PaceLimits
     internal static readonly TimeSpan Look = TimeSpan.FromMilliseconds(10);
 
     /// <summary>To take a connection, and to end it.</summary>
-    internal const int Arrival = 150;
+    internal const int Arrival = 100;
 
     /// <summary>A connection that is ended for what it sent: several times what it costs, since nobody who means well has many of them.</summary>
     internal const int Offence = 5_000;
@@ -46,7 +52,7 @@ internal static class PaceLimits
     internal const int BytesPerFrame = 32;
 
     /// <summary>RST_STREAM. Less than it costs: to give up a call is anybody's right.</summary>
-    internal const int Reset = 20;
+    internal const int Reset = 10;
 
     /// <summary>RST_STREAM that was received together with a call's begin, as rapid resets are: what it costs.</summary>
     internal const int RapidReset = 100;

@@ -27,6 +27,18 @@ internal sealed class UserPace(PaceLimit limit, TimeProvider time)
     /// <summary>Under way.</summary>
     internal int Calls => Volatile.Read(ref _calls);
 
+    /// <summary>The user is slowed down, and as many connections as may wait do.</summary>
+    internal bool IsFull
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _waiting.Count >= PaceLimits.MostWaiting && Pay() > limit.BurstMicroseconds;
+            }
+        }
+    }
+
     private bool NeedsTurns => Calls >= PaceLimits.TurnsFromCalls || Volatile.Read(ref _owed) >= limit.BurstMicroseconds / PaceLimits.TurnsFromPart;
 
     /// <summary>Something happened that has a price.</summary>

@@ -175,6 +175,28 @@ public sealed class UserAccountsTests : IDisposable
         Assert.False(IsSlowed(other!));
     }
 
+    [Fact]
+    public async Task Of_a_user_who_is_slowed_down_few_connections_wait()
+    {
+        UserAccounts accounts = Create(new UserLimits(99, 99, 99, 9) { Pace = new PaceLimit(1_000, 1_000) });
+        using CancellationTokenSource over = new();
+        accounts.TryOpen(1, out UserAccount? account);
+        account!.Pace.Charge(2_000);
+        List<Task> waiting = [];
+        for (int i = 0; i <= PaceLimits.MostWaiting; i++)
+        {
+            Assert.Equal(Answer.Taken, accounts.TryOpen(1, out _));
+            waiting.Add(account.Pace.TakeTurnAsync(_sockets.Server.SafeHandle, over.Token).AsTask());
+        }
+
+        Assert.Equal([Answer.UserSlowed, Answer.Taken], Open(accounts, 1, 2));
+
+        _time.Advance(TimeSpan.FromSeconds(60));
+        Assert.Equal(Answer.Taken, accounts.TryOpen(1, out _));
+        await over.CancelAsync();
+        await Task.WhenAll(waiting).ContinueWith(static _ => { }, TaskScheduler.Default);
+    }
+
     private bool IsSlowed(UserAccount account)
     {
         ValueTask<Turn> turn = account.Pace.TakeTurnAsync(_sockets.Server.SafeHandle, new CancellationToken(canceled: true));
