@@ -34,6 +34,7 @@ internal sealed class FrameMeter(TimeProvider time, int preface, WireCounters co
     private int _counted;
     private int _calls;
     private int _resets;
+    private int _rapidResets;
 
     /// <summary>Tells of bytes that the client was sent. May run beside <see cref="Follow"/>, but not twice at a time.</summary>
     internal void AddSent(int bytes) => Volatile.Write(ref _sent, _sent + bytes);
@@ -65,9 +66,8 @@ internal sealed class FrameMeter(TimeProvider time, int preface, WireCounters co
     {
         long sent = Volatile.Read(ref _sent);
         long frames = Math.Max(0, _counted - ((sent - _paidFor) / PaceLimits.BytesPerFrame));
-        int rapid = Math.Min(_calls, _resets);
-        long price = (frames * PaceLimits.Frame) + (rapid * PaceLimits.RapidReset) + ((_resets - rapid) * PaceLimits.Reset);
-        (_paidFor, _counted, _calls, _resets) = (sent, 0, 0, 0);
+        long price = (frames * PaceLimits.Frame) + (_rapidResets * PaceLimits.RapidReset) + (_resets * PaceLimits.Reset);
+        (_paidFor, _counted, _calls, _resets, _rapidResets) = (sent, 0, 0, 0, 0);
         return (int)price;
     }
 
@@ -120,7 +120,7 @@ internal sealed class FrameMeter(TimeProvider time, int preface, WireCounters co
                 return FrameKind.Priority;
             case 3:
                 counters.Frames.Add(TakenFrame.Reset);
-                _resets++;
+                CountReset();
                 return FrameKind.Reset;
             case 4:
                 return FrameKind.Settings;
@@ -130,6 +130,20 @@ internal sealed class FrameMeter(TimeProvider time, int preface, WireCounters co
                 return FrameKind.WindowUpdate;
             default:
                 return FrameKind.Other;
+        }
+    }
+
+    /// <summary>One that comes after a call's begin, in the same bytes, is taken for that call's: who gives up one call and begins another sends them the other way round.</summary>
+    private void CountReset()
+    {
+        if (_calls > 0)
+        {
+            _calls--;
+            _rapidResets++;
+        }
+        else
+        {
+            _resets++;
         }
     }
 

@@ -54,7 +54,7 @@ internal static class PaceLimits
     /// <summary>RST_STREAM. Less than it costs: to give up a call is anybody's right.</summary>
     internal const int Reset = 10;
 
-    /// <summary>RST_STREAM that was received together with a call's begin, as rapid resets are: what it costs.</summary>
+    /// <summary>RST_STREAM that was received right behind a call's begin, as rapid resets are: what it costs.</summary>
     internal const int RapidReset = 100;
 
     /// <summary>A call that is under way when its connection ends unwinds with exceptions.</summary>

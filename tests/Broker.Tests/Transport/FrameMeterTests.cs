@@ -167,6 +167,11 @@ public sealed class FrameMeterTests : IDisposable
         Follow(meter, 1, 1, 4, 30);
         Follow(meter, 3, 3, 0, 4);
         Assert.Equal(PaceLimits.RapidReset + (2 * PaceLimits.Reset), meter.TakePrice());
+
+        // One call is given up, another begun.
+        Follow(meter, 1, 3, 0, 4);
+        Follow(meter, 1, 1, 4, 30);
+        Assert.Equal(PaceLimits.Reset, meter.TakePrice());
     }
 
     [Fact]
