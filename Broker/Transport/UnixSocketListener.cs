@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Threading.Channels;
@@ -99,14 +100,19 @@ internal sealed class UnixSocketListener : IConnectionListener
     private async Task AcceptLoopAsync()
     {
         int refused = 0;
+        long since = 0;
         while (true)
         {
             try
             {
-                if (!TryOpen(await _bound.Socket.AcceptAsync(_unbound.Token)) && ++refused % TransportLimits.RefusalsPerPause == 0)
+                Socket socket = await _bound.Socket.AcceptAsync(_unbound.Token);
+                since = refused == 0 ? Stopwatch.GetTimestamp() : since;
+                if (!TryOpen(socket) && ++refused == TransportLimits.RefusalsPerPause)
                 {
                     // By the machine's clock, whatever the broker's is: it is the machine that is to be spared.
-                    await Task.Delay(TransportLimits.RefusalPause, _unbound.Token);
+                    TimeSpan took = Stopwatch.GetElapsedTime(since);
+                    refused = 0;
+                    await Task.Delay(TimeSpan.FromTicks(Math.Clamp(took.Ticks, TransportLimits.LeastRefusalPause.Ticks, TransportLimits.MostRefusalPause.Ticks)), _unbound.Token);
                 }
             }
             catch (Exception) when (_unbound.IsCancellationRequested)
@@ -138,7 +144,7 @@ internal sealed class UnixSocketListener : IConnectionListener
             account = TryTakePlace(credentials.Uid);
             if (account is null)
             {
-                Follow(TurnAwayAsync(socket));
+                TurnAway(socket);
                 return false;
             }
 
@@ -240,22 +246,33 @@ internal sealed class UnixSocketListener : IConnectionListener
         peer.Close();
     }
 
+    /// <summary>Closes the connection of a peer beyond the limits: at once, in a flood, so that those behind it in the queue get their turn.</summary>
+    private void TurnAway(Socket socket)
+    {
+        if (Interlocked.Increment(ref _turnedAway) <= TransportLimits.MaxTurnedAway)
+        {
+            Follow(AnswerTurnedAwayAsync(socket));
+        }
+        else
+        {
+            Interlocked.Decrement(ref _turnedAway);
+            socket.Dispose();
+        }
+    }
+
     /// <summary>Tells a peer beyond the limits so, if it came with a ticket: HTTP/2 has no words for it before its preface.</summary>
-    private async Task TurnAwayAsync(Socket socket)
+    private async Task AnswerTurnedAwayAsync(Socket socket)
     {
         // As in WelcomeAsync.
         await Task.Yield();
         try
         {
-            if (Interlocked.Increment(ref _turnedAway) <= TransportLimits.MaxTurnedAway)
+            using CancellationTokenSource limit = new(TransportLimits.TurnedAwayTimeout, _timeProvider);
+            using CancellationTokenRegistration unbound = _unbound.Token.UnsafeRegister(static limit => ((CancellationTokenSource)limit!).Cancel(), limit);
+            using ReadinessSignal readable = ReadinessSignal.ForReading(socket.SafeHandle);
+            if (await PeekAsync(socket, readable, limit.Token) == TicketPreface.FirstByte)
             {
-                using CancellationTokenSource limit = new(TransportLimits.TurnedAwayTimeout, _timeProvider);
-                using CancellationTokenRegistration unbound = _unbound.Token.UnsafeRegister(static limit => ((CancellationTokenSource)limit!).Cancel(), limit);
-                using ReadinessSignal readable = ReadinessSignal.ForReading(socket.SafeHandle);
-                if (await PeekAsync(socket, readable, limit.Token) == TicketPreface.FirstByte)
-                {
-                    Redeemer.Answer(socket, RedeemAnswer.TooManyConnections);
-                }
+                Redeemer.Answer(socket, RedeemAnswer.TooManyConnections);
             }
         }
         catch (Exception exception) when (exception is OperationCanceledException or SocketException or UnixException)

@@ -11,7 +11,7 @@ namespace BarBroker.Hostile;
 internal static class Trial
 {
     private const string Prefix = "bar_broker.wire.";
-    private const int PairsOfSlices = 10;
+    private const int PairsOfSlices = 8;
     private const int FirstUser = 1700;
 
     private static readonly TimeSpan Slice = TimeSpan.FromSeconds(1);
