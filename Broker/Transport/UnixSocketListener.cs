@@ -199,14 +199,12 @@ internal sealed class UnixSocketListener : IConnectionListener
             RedeemRequest? request = null;
             using (_unbound.Token.UnsafeRegister(static clock => ((CancellationTokenSource)clock!).Cancel(), peer.Silence))
             {
-                bool hasLeft;
-                using (Turn turn = await peer.Account.Pace.TakeTurnAsync(peer.Socket.SafeHandle, peer.Silence.Token))
+                first = await PeekAsync(peer.Socket, peer.Readable, peer.Silence.Token);
+                if (await AwaitTurnAsync(peer))
                 {
-                    _options.Counters.Count(turn);
-                    hasLeft = turn.HasLeft;
+                    first = null;
                 }
 
-                first = hasLeft ? null : await PeekAsync(peer.Socket, peer.Readable, peer.Silence.Token);
                 if (first == TicketPreface.FirstByte)
                 {
                     request = await _redeemer.ReadAsync(peer);
@@ -244,6 +242,33 @@ internal sealed class UnixSocketListener : IConnectionListener
         }
 
         peer.Close();
+    }
+
+    /// <summary>
+    /// Returns when it is this peer's turn to be let in. What that begins goes through the pool several times before it is done: the next of the same
+    /// user waits for as long, since what a user makes at once would be in everybody's way there.
+    /// </summary>
+    /// <returns>True when the peer has left.</returns>
+    private async ValueTask<bool> AwaitTurnAsync(AcceptedPeer peer)
+    {
+        Turn turn = await peer.Account.Pace.TakeTurnAsync(peer.Socket.SafeHandle, peer.Silence.Token);
+        _options.Counters.Count(turn);
+        if (turn.IsTaken)
+        {
+            Follow(PassOnAsync(turn));
+        }
+
+        return turn.HasLeft;
+
+        static async Task PassOnAsync(Turn turn)
+        {
+            for (int stage = 0; stage < PaceLimits.StagesOfArrival; stage++)
+            {
+                await Task.Yield();
+            }
+
+            turn.Dispose();
+        }
     }
 
     /// <summary>Closes the connection of a peer beyond the limits: at once, in a flood, so that those behind it in the queue get their turn.</summary>

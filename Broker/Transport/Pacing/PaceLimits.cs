@@ -42,6 +42,9 @@ internal static class PaceLimits
     /// </summary>
     internal static readonly TimeSpan Look = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>How often an arrival goes through the pool: to the server, to its connection's loops, and to HTTP/2.</summary>
+    internal const int StagesOfArrival = 4;
+
     /// <summary>To take a connection, and to end it.</summary>
     internal const int Arrival = 100;
 
