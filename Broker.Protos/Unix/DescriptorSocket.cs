@@ -101,6 +101,16 @@ internal static unsafe class DescriptorSocket
     /// <inheritdoc cref="TryReceive(SafeHandle, Span{byte}, IDescriptorSink)"/>
     internal static int TryPeek(SafeHandle socket, Span<byte> buffer) => TryReceive(socket, buffer, Libc.MsgPeek, sink: null);
 
+    /// <summary>
+    /// Whether the other end of a stream is closed, whatever it sent before that is still unread. To send nothing is an error then, and nothing
+    /// otherwise: unix_stream_sendmsg looks at that first.
+    /// </summary>
+    internal static bool HasPeerLeft(SafeHandle socket)
+    {
+        Libc.MessageHeader nothing = default;
+        return Libc.SendMessage(socket, &nothing, Libc.MsgDontWait | Libc.MsgNoSignal) < 0;
+    }
+
     /// <summary>Bytes of kernel memory that hold what the peer has not read: an upper bound for unread messages follows from it.</summary>
     internal static int GetUnreadMemory(SafeHandle socket) =>
         Libc.IoctlGetInt(socket, Libc.SiocOutq, out int bytes) == 0 ? bytes : throw UnixException.FromLastError("ioctl SIOCOUTQ");

@@ -122,7 +122,7 @@ public sealed class GrpcServer : IAsyncDisposable
             Mode = endpoint.Mode,
             Group = endpoint.Group,
             Inherited = endpoint.Inherited,
-            Limits = new UserLimits(endpoint.MaxConnections, endpoint.MaxConnectionsPerUser, endpoint.MaxSilentPerUser, endpoint.MaxCallsPerUser),
+            Limits = new UserLimits(endpoint.MaxConnections, endpoint.MaxConnectionsPerUser, endpoint.MaxSilentPerUser, endpoint.MaxCallsPerUser) { Pace = endpoint.Pace },
             TakesTickets = endpoint.TakesTickets,
             DescriptorsKeptFree = endpoint.DescriptorsKeptFree,
         };

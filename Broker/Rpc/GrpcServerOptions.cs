@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Net.Sockets;
 using BarBroker.Transport;
 using BarBroker.Transport.Counting;
+using BarBroker.Transport.Pacing;
 
 namespace BarBroker.Rpc;
 
@@ -34,6 +35,9 @@ public sealed class GrpcEndpoint
 
     /// <summary>Calls of one uid under way, on all its connections; one more is RESOURCE_EXHAUSTED.</summary>
     public int MaxCallsPerUser { get; init; } = GrpcLimits.MaxCallsPerUser;
+
+    /// <summary>What one user's misuse may cost before its connections are read more slowly.</summary>
+    internal PaceLimit Pace { get; init; } = PaceLimits.OfUser;
 
     /// <summary>Calls here may give out tickets, which are redeemed here. A connection that comes with one to another endpoint is told that it is none.</summary>
     public bool TakesTickets { get; init; }

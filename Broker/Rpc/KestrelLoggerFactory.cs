@@ -1,5 +1,6 @@
 using BarBroker.Transport;
 using BarBroker.Transport.Counting;
+using BarBroker.Transport.Pacing;
 using Microsoft.AspNetCore.Connections;
 
 namespace BarBroker.Rpc;
@@ -49,7 +50,16 @@ internal sealed class KestrelLoggerFactory(ILoggerFactory inner, RpcLog log, War
         if (KestrelEvents.KindOf(logLevel, eventId, exception) is { } kind)
         {
             counters.ProtocolErrors.Add(kind);
-            if (kind != BrokenProtocol.Stream && (KestrelEvents.ConnectionId(state) ?? _connection.Value) is { } connection)
+            if ((KestrelEvents.ConnectionId(state) ?? _connection.Value) is not { } connection)
+            {
+                return;
+            }
+
+            if (kind == BrokenProtocol.Stream)
+            {
+                offences.Charge(connection, PaceLimits.RefusedStream);
+            }
+            else
             {
                 offences.Add(connection);
             }

@@ -16,6 +16,7 @@ internal sealed partial class ServerCall
         if (!_isCounted)
         {
             _server.Counters.CallsRefused.Add(RefusedCall.UserFull);
+            _connection.ChargeRefusedCall();
             status = new Status(
                 StatusCode.ResourceExhausted,
                 $"The processes of uid {_connection.Credentials.Uid} have {limit} calls under way, as many as one user may have here. Wait until some have ended.");

@@ -137,11 +137,17 @@ internal sealed partial class ServerCall : ServerCallContext
         if (exception is RpcException failed)
         {
             trailers = failed.Trailers;
+            if (failed.StatusCode == StatusCode.ResourceExhausted)
+            {
+                _connection.ChargeRefusedCall();
+            }
+
             return failed.StatusCode == StatusCode.OK ? RpcStatuses.HandlerFailed : failed.Status;
         }
 
         if (exception is DescriptorBudgetException)
         {
+            _connection.ChargeRefusedCall();
             return new Status(StatusCode.ResourceExhausted, exception.Message);
         }
 

@@ -1,3 +1,4 @@
+using BarBroker.Transport.Pacing;
 using BarBroker.Transport.Redeem;
 using BarBroker.Unix;
 
@@ -42,6 +43,11 @@ public interface IPeerConnection
     }
 
     internal void EndCall()
+    {
+    }
+
+    /// <summary>One of its calls was refused for being too much: it costs its user something (<see cref="PaceLimits"/>).</summary>
+    internal void ChargeRefusedCall()
     {
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using BarBroker.Transport.Pacing;
 
 namespace BarBroker.Transport;
 
@@ -17,6 +18,15 @@ internal sealed class Offences(TransportLog log)
     /// <summary>Whose the connection is; null for one that is over.</summary>
     internal uint? UserOf(string? connectionId)
         => connectionId is not null && _peers.TryGetValue(connectionId, out AcceptedPeer? peer) ? peer.Credentials.Uid : null;
+
+    /// <summary>Something was refused that costs more than it looks (<see cref="PaceLimits"/>).</summary>
+    internal void Charge(string connectionId, int microseconds)
+    {
+        if (_peers.TryGetValue(connectionId, out AcceptedPeer? peer))
+        {
+            peer.Account.Pace.Charge(microseconds);
+        }
+    }
 
     /// <summary>The connection is about to end for what it sent.</summary>
     internal void Add(string connectionId)

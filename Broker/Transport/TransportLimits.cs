@@ -54,10 +54,11 @@ internal static class TransportLimits
     internal const int DroppedCallsPerWindow = 2048;
 
     /// <summary>
-    /// Refused connections after which accepting rests for <see cref="RefusalPause"/>: a process that connects in a loop would otherwise get a whole
-    /// processor of the broker's for being refused. Whoever else connects meanwhile waits behind a full <see cref="Backlog"/> for some 100 ms at worst.
+    /// Refused connections after which accepting rests for as long as they took: a process that connects in a loop would otherwise get a whole
+    /// processor of the broker's for being refused. Whoever else connects meanwhile waits behind a full <see cref="Backlog"/>: so it is to be worked off
+    /// at half speed, which takes some 30 ms, and not at the speed of timers. Each rest is a timer's grain too long: so there are few.
     /// </summary>
-    internal const int RefusalsPerPause = 8;
+    internal const int RefusalsPerPause = 64;
 
     /// <summary>How long each of these may take to say so: a redeeming client sends its ticket right after connecting.</summary>
     internal static readonly TimeSpan TurnedAwayTimeout = TimeSpan.FromSeconds(1);
@@ -66,7 +67,10 @@ internal static class TransportLimits
     internal static readonly TimeSpan OffenceWindow = TimeSpan.FromSeconds(10);
 
     /// <summary>The least that timers can do.</summary>
-    internal static readonly TimeSpan RefusalPause = TimeSpan.FromMilliseconds(1);
+    internal static readonly TimeSpan LeastRefusalPause = TimeSpan.FromMilliseconds(1);
+
+    /// <summary>Refusals that come now and then took as long as they like: they are no flood.</summary>
+    internal static readonly TimeSpan MostRefusalPause = TimeSpan.FromMilliseconds(10);
 
     /// <summary>Begins with a user's first.</summary>
     internal static readonly TimeSpan ArrivalWindow = TimeSpan.FromSeconds(10);

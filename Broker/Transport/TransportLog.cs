@@ -77,6 +77,14 @@ internal sealed partial class TransportLog(ILogger logger, WarningThrottle throt
         }
     }
 
+    public void Slowed(string path, uint uid, int limit)
+    {
+        if (throttle.Passes(115, uid, out long more))
+        {
+            SlowedLine(path, uid, limit, more);
+        }
+    }
+
     public void Flood(ulong connectionId, uint uid, int pid, FrameKind kind)
     {
         if (throttle.Passes(111, uid, out long more))
@@ -126,6 +134,9 @@ internal sealed partial class TransportLog(ILogger logger, WarningThrottle throt
 
     [LoggerMessage(114, LogLevel.Warning, "A connection on {Path} was refused: uid {Uid} left {Count} calls under way when their connections ended, within {Window} ({More} more of these lines were kept back)")]
     private partial void DroppedCallsLine(string path, uint uid, int count, TimeSpan window, long more);
+
+    [LoggerMessage(115, LogLevel.Warning, "A connection on {Path} was refused: uid {Uid} is slowed down for what its frames, resets and dropped calls cost, and {Limit} connections wait already ({More} more of these lines were kept back)")]
+    private partial void SlowedLine(string path, uint uid, int limit, long more);
 
     [LoggerMessage(111, LogLevel.Warning, "Connection {ConnectionId} of uid {Uid}, pid {Pid} was closed: it sent too many {Kind} frames; allowed are {Allowed} ({More} more of these lines were kept back)")]
     private partial void FloodLine(ulong connectionId, uint uid, int pid, FrameKind kind, string allowed, long more);

@@ -1,3 +1,5 @@
+using BarBroker.Transport.Pacing;
+
 namespace BarBroker.Transport;
 
 /// <content>The calls that are under way, and those that the peer drops by leaving.</content>
@@ -29,6 +31,8 @@ internal sealed partial class UnixConnection
         Interlocked.Decrement(ref _calls);
         _peer.Account.EndCall();
     }
+
+    void IPeerConnection.ChargeRefusedCall() => _peer.Account.Pace.Charge(PaceLimits.RefusedCall);
 
     /// <summary>Nothing more comes from the peer. Counted now, not when the calls have ended: while they wait for that, the peer makes others.</summary>
     private void DropCalls()

@@ -1,6 +1,7 @@
 using System.IO.Pipelines;
 using BarBroker.Transport.Counting;
 using BarBroker.Transport.Metering;
+using BarBroker.Transport.Pacing;
 using BarBroker.Unix;
 using Microsoft.AspNetCore.Connections;
 
@@ -25,6 +26,10 @@ internal sealed partial class UnixConnection
         {
             error = new ConnectionResetException(exception.Message, exception);
         }
+        catch (OperationCanceledException) when (_over.IsCancellationRequested)
+        {
+            // It waited for its turn, and there is a reason why it ended.
+        }
         catch (Exception exception) when (exception is not OutOfMemoryException)
         {
             error = exception;
@@ -41,7 +46,9 @@ internal sealed partial class UnixConnection
     private async Task ReceiveLoopAsync(PipeWriter input)
     {
         int expected = 0;
-        while (true)
+        int received;
+        ValueTask<FlushResult> flushed = default;
+        do
         {
             // The buffer is taken once there is something for it: an idle connection holds no memory.
             while (DescriptorSocket.TryPeek(_socket.SafeHandle, []) == DescriptorSocket.WouldBlock)
@@ -49,32 +56,58 @@ internal sealed partial class UnixConnection
                 await _readable.WaitAsync();
             }
 
-            Memory<byte> buffer = input.GetMemory(TransportLimits.MinReadSize);
-            int received = DescriptorSocket.TryReceive(_socket.SafeHandle, buffer.Span);
-            if (received == 0)
+            FrameKind? flood;
+            using (Turn turn = await _peer.Account.Pace.TakeTurnAsync(_socket.SafeHandle, _over.Token))
             {
-                return;
+                _options.Counters.Count(turn);
+                received = Receive(input, turn, ref expected, out flood);
+                if (received > 0 && flood is null)
+                {
+                    input.Advance(received);
+                    flushed = input.FlushAsync();
+                    if (turn.IsTaken)
+                    {
+                        // Behind what these bytes began, and what others have waiting. A flush may wait for the peer: not within the turn.
+                        await Task.Yield();
+                    }
+                }
             }
 
-            if (expected < Preface.Length && ContinuesPreface(buffer.Span[..received], ref expected))
-            {
-                await _silence.DisposeAsync();
-                _peer.EndSilence();
-            }
-
-            if (expected >= 0 && _meter.Follow(buffer.Span[..received]) is { } kind)
+            if (flood is { } kind)
             {
                 await EndFloodAsync(kind);
                 return;
             }
-
-            input.Advance(received);
-            FlushResult flushed = await input.FlushAsync();
-            if (flushed.IsCompleted || flushed.IsCanceled)
-            {
-                return;
-            }
         }
+        while (received > 0 && await flushed is { IsCompleted: false, IsCanceled: false });
+    }
+
+    /// <summary>Receives some bytes, and looks at what they are.</summary>
+    /// <returns>How many; 0 at the end, which for a user who has to wait comes before what is unread.</returns>
+    private int Receive(PipeWriter input, Turn turn, ref int expected, out FrameKind? flood)
+    {
+        flood = null;
+        if (turn.HasLeft)
+        {
+            return 0;
+        }
+
+        Span<byte> buffer = input.GetSpan(TransportLimits.MinReadSize);
+        int received = DescriptorSocket.TryReceive(_socket.SafeHandle, turn.IsTaken ? buffer[..PaceLimits.BytesPerTurn] : buffer);
+        ReadOnlySpan<byte> bytes = buffer[..received];
+        if (expected < Preface.Length && ContinuesPreface(bytes, ref expected))
+        {
+            _silence.Dispose();
+            _peer.EndSilence();
+        }
+
+        if (expected >= 0)
+        {
+            flood = _meter.Follow(bytes);
+            _peer.Account.Pace.Charge(_meter.TakePrice());
+        }
+
+        return received;
     }
 
     /// <summary>

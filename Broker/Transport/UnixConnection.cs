@@ -28,6 +28,7 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
     private readonly TransportLog _log;
     private readonly IDuplexPipe _application;
     private readonly CancellationTokenSource _closed = new();
+    private readonly CancellationTokenSource _over = new();
     private readonly Lock _gate = new();
 
     // The state: null while the connection lives.
@@ -145,6 +146,9 @@ internal sealed partial class UnixConnection : DefaultConnectionContext, IPeerCo
         }
 
         _descriptors.Refuse();
+
+        // The receive loop may wait for its turn. Not on this thread, which may be Kestrel's and hold its locks.
+        ThreadPool.UnsafeQueueUserWorkItem(static over => over.Cancel(), _over, preferLocal: false);
     }
 
     /// <summary>Tells the world that the connection is over, on a thread of its own: what listens is not the transport's.</summary>

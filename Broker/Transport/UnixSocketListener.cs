@@ -1,8 +1,10 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Threading.Channels;
 using BarBroker.Transport.Counting;
+using BarBroker.Transport.Pacing;
 using BarBroker.Transport.Redeem;
 using BarBroker.Unix;
 using Microsoft.AspNetCore.Connections;
@@ -38,7 +40,7 @@ internal sealed class UnixSocketListener : IConnectionListener
         _options = options;
         _log = log;
         _timeProvider = timeProvider;
-        _accounts = new UserAccounts(endpoint.Limits, options.Budget, timeProvider);
+        _accounts = new UserAccounts(endpoint.Limits, options.Budget, timeProvider, TimeProvider.System);
         _redeemer = new Redeemer(options.Tickets, options.TicketLog, options.Counters);
         options.Counters.Show(Path.GetFileName(endpoint.Path), _accounts);
 
@@ -98,14 +100,19 @@ internal sealed class UnixSocketListener : IConnectionListener
     private async Task AcceptLoopAsync()
     {
         int refused = 0;
+        long since = 0;
         while (true)
         {
             try
             {
-                if (!TryOpen(await _bound.Socket.AcceptAsync(_unbound.Token)) && ++refused % TransportLimits.RefusalsPerPause == 0)
+                Socket socket = await _bound.Socket.AcceptAsync(_unbound.Token);
+                since = refused == 0 ? Stopwatch.GetTimestamp() : since;
+                if (!TryOpen(socket) && ++refused == TransportLimits.RefusalsPerPause)
                 {
                     // By the machine's clock, whatever the broker's is: it is the machine that is to be spared.
-                    await Task.Delay(TransportLimits.RefusalPause, _unbound.Token);
+                    TimeSpan took = Stopwatch.GetElapsedTime(since);
+                    refused = 0;
+                    await Task.Delay(TimeSpan.FromTicks(Math.Clamp(took.Ticks, TransportLimits.LeastRefusalPause.Ticks, TransportLimits.MostRefusalPause.Ticks)), _unbound.Token);
                 }
             }
             catch (Exception) when (_unbound.IsCancellationRequested)
@@ -145,7 +152,7 @@ internal sealed class UnixSocketListener : IConnectionListener
             account = TryTakePlace(credentials.Uid);
             if (account is null)
             {
-                Follow(TurnAwayAsync(socket));
+                TurnAway(socket);
                 return false;
             }
 
@@ -201,6 +208,11 @@ internal sealed class UnixSocketListener : IConnectionListener
             using (_unbound.Token.UnsafeRegister(static clock => ((CancellationTokenSource)clock!).Cancel(), peer.Silence))
             {
                 first = await PeekAsync(peer.Socket, peer.Readable, peer.Silence.Token);
+                if (await AwaitTurnAsync(peer))
+                {
+                    first = null;
+                }
+
                 if (first == TicketPreface.FirstByte)
                 {
                     request = await _redeemer.ReadAsync(peer);
@@ -240,22 +252,60 @@ internal sealed class UnixSocketListener : IConnectionListener
         peer.Close();
     }
 
+    /// <summary>
+    /// Returns when it is this peer's turn to be let in. What that begins goes through the pool several times before it is done: the next of the same
+    /// user waits for as long, since what a user makes at once would be in everybody's way there.
+    /// </summary>
+    /// <returns>True when the peer has left.</returns>
+    private async ValueTask<bool> AwaitTurnAsync(AcceptedPeer peer)
+    {
+        Turn turn = await peer.Account.Pace.TakeTurnAsync(peer.Socket.SafeHandle, peer.Silence.Token);
+        _options.Counters.Count(turn);
+        if (turn.IsTaken)
+        {
+            Follow(PassOnAsync(turn));
+        }
+
+        return turn.HasLeft;
+
+        static async Task PassOnAsync(Turn turn)
+        {
+            for (int stage = 0; stage < PaceLimits.StagesOfArrival; stage++)
+            {
+                await Task.Yield();
+            }
+
+            turn.Dispose();
+        }
+    }
+
+    /// <summary>Closes the connection of a peer beyond the limits: at once, in a flood, so that those behind it in the queue get their turn.</summary>
+    private void TurnAway(Socket socket)
+    {
+        if (Interlocked.Increment(ref _turnedAway) <= TransportLimits.MaxTurnedAway)
+        {
+            Follow(AnswerTurnedAwayAsync(socket));
+        }
+        else
+        {
+            Interlocked.Decrement(ref _turnedAway);
+            socket.Dispose();
+        }
+    }
+
     /// <summary>Tells a peer beyond the limits so, if it came with a ticket: HTTP/2 has no words for it before its preface.</summary>
-    private async Task TurnAwayAsync(Socket socket)
+    private async Task AnswerTurnedAwayAsync(Socket socket)
     {
         // As in WelcomeAsync.
         await Task.Yield();
         try
         {
-            if (Interlocked.Increment(ref _turnedAway) <= TransportLimits.MaxTurnedAway)
+            using CancellationTokenSource limit = new(TransportLimits.TurnedAwayTimeout, _timeProvider);
+            using CancellationTokenRegistration unbound = _unbound.Token.UnsafeRegister(static limit => ((CancellationTokenSource)limit!).Cancel(), limit);
+            using ReadinessSignal readable = ReadinessSignal.ForReading(socket.SafeHandle);
+            if (await PeekAsync(socket, readable, limit.Token) == TicketPreface.FirstByte)
             {
-                using CancellationTokenSource limit = new(TransportLimits.TurnedAwayTimeout, _timeProvider);
-                using CancellationTokenRegistration unbound = _unbound.Token.UnsafeRegister(static limit => ((CancellationTokenSource)limit!).Cancel(), limit);
-                using ReadinessSignal readable = ReadinessSignal.ForReading(socket.SafeHandle);
-                if (await PeekAsync(socket, readable, limit.Token) == TicketPreface.FirstByte)
-                {
-                    Redeemer.Answer(socket, RedeemAnswer.TooManyConnections);
-                }
+                Redeemer.Answer(socket, RedeemAnswer.TooManyConnections);
             }
         }
         catch (Exception exception) when (exception is OperationCanceledException or SocketException or UnixException)
@@ -309,6 +359,10 @@ internal sealed class UnixSocketListener : IConnectionListener
             case UserAccounts.Answer.UserDroppedCalls:
                 _options.Counters.ConnectionsRefused.Add(RefusedConnection.UserDroppedCalls);
                 _log.DroppedCalls(_endpoint.Path, uid, TransportLimits.DroppedCallsPerWindow, TransportLimits.DroppedCallWindow);
+                break;
+            case UserAccounts.Answer.UserSlowed:
+                _options.Counters.ConnectionsRefused.Add(RefusedConnection.UserSlowed);
+                _log.Slowed(_endpoint.Path, uid, PaceLimits.MostWaiting);
                 break;
             case UserAccounts.Answer.UserSilent:
                 _options.Counters.ConnectionsRefused.Add(RefusedConnection.UserSilent);

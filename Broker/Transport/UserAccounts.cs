@@ -1,3 +1,5 @@
+using BarBroker.Transport.Pacing;
+
 namespace BarBroker.Transport;
 
 /// <summary>How much one endpoint takes, in all and of one user.</summary>
@@ -5,10 +7,18 @@ namespace BarBroker.Transport;
 /// <param name="ConnectionsPerUser">At a time.</param>
 /// <param name="SilentPerUser">Connections at a time that have not said yet what they came for.</param>
 /// <param name="CallsPerUser">Under way at a time, on all connections.</param>
-internal sealed record UserLimits(int Connections, int ConnectionsPerUser, int SilentPerUser, int CallsPerUser);
+internal sealed record UserLimits(int Connections, int ConnectionsPerUser, int SilentPerUser, int CallsPerUser)
+{
+    /// <summary>What misuse may cost, of one user.</summary>
+    internal PaceLimit Pace { get; init; } = PaceLimits.OfUser;
+}
 
 /// <summary>What the users of one endpoint have open there, so that one can't take the others' share.</summary>
-internal sealed class UserAccounts(UserLimits limits, DescriptorBudget budget, TimeProvider time)
+/// <param name="limits">Of the endpoint.</param>
+/// <param name="budget">Of all descriptors.</param>
+/// <param name="time">The clock of what is remembered.</param>
+/// <param name="machine">The clock by which users are slowed down: it is the machine that is to be spared.</param>
+internal sealed class UserAccounts(UserLimits limits, DescriptorBudget budget, TimeProvider time, TimeProvider machine)
 {
     private readonly Strikes _offences = new(time, TransportLimits.OffencesPerWindow, TransportLimits.OffenceWindow);
     private readonly Strikes _arrivals = new(time, TransportLimits.ArrivalsPerWindow, TransportLimits.ArrivalWindow);
@@ -37,6 +47,9 @@ internal sealed class UserAccounts(UserLimits limits, DescriptorBudget budget, T
 
         /// <summary>Too many of this user's were taken a moment ago.</summary>
         UserTooOften,
+
+        /// <summary>This user is slowed down, and too many connections wait for that.</summary>
+        UserSlowed,
 
         /// <summary>Too many of this user's calls were under way when their connections ended.</summary>
         UserDroppedCalls,
@@ -92,10 +105,16 @@ internal sealed class UserAccounts(UserLimits limits, DescriptorBudget budget, T
                 return Answer.UserSilent;
             }
 
+            if (user.Pace.IsFull)
+            {
+                return Answer.UserSlowed;
+            }
+
             user.Connections++;
             user.Silent++;
             _connections++;
             _arrivals.Add(uid);
+            user.Pace.Charge(PaceLimits.Arrival);
             account = user;
             return Answer.Taken;
         }
@@ -112,10 +131,18 @@ internal sealed class UserAccounts(UserLimits limits, DescriptorBudget budget, T
 
     /// <summary>A connection of that user is ended for what it sent.</summary>
     /// <returns>True when no other is taken for a while.</returns>
-    internal bool AddOffence(UserAccount account) => _offences.Add(account.Uid);
+    internal bool AddOffence(UserAccount account)
+    {
+        account.Pace.Charge(PaceLimits.Offence);
+        return _offences.Add(account.Uid);
+    }
 
     /// <summary>So many calls of that user were under way when their connection ended.</summary>
-    internal void AddDroppedCalls(UserAccount account, int count) => _droppedCalls.Add(account.Uid, count);
+    internal void AddDroppedCalls(UserAccount account, int count)
+    {
+        account.Pace.Charge(count * PaceLimits.DroppedCall);
+        _droppedCalls.Add(account.Uid, count);
+    }
 
     /// <summary>A connection has ended.</summary>
     internal void Close(UserAccount account)
@@ -135,13 +162,13 @@ internal sealed class UserAccounts(UserLimits limits, DescriptorBudget budget, T
     {
         if (!_users.TryGetValue(uid, out UserAccount? user))
         {
-            // Those whose calls or tickets outlived their last connection: seldom enough to look at all.
+            // Those whose calls or tickets, or what they owe, outlived their last connection: seldom enough to look at all.
             foreach (UserAccount empty in _users.Values.Where(static other => other.IsEmpty).ToArray())
             {
                 _users.Remove(empty.Uid);
             }
 
-            user = new UserAccount(uid, limits.CallsPerUser, new DescriptorShare(budget));
+            user = new UserAccount(uid, limits.CallsPerUser, new DescriptorShare(budget), new UserPace(limits.Pace, machine));
             _users.Add(uid, user);
         }
 
@@ -158,10 +185,8 @@ internal sealed class UserAccounts(UserLimits limits, DescriptorBudget budget, T
 }
 
 /// <summary>What one user has open on one endpoint.</summary>
-internal sealed class UserAccount(uint uid, int callLimit, DescriptorShare descriptors)
+internal sealed class UserAccount(uint uid, int callLimit, DescriptorShare descriptors, UserPace pace)
 {
-    private int _calls;
-
     internal uint Uid => uid;
 
     /// <summary>Under the lock of <see cref="UserAccounts"/>.</summary>
@@ -171,19 +196,22 @@ internal sealed class UserAccount(uint uid, int callLimit, DescriptorShare descr
     internal int Silent { get; set; }
 
     /// <summary>Under way.</summary>
-    internal int Calls => Volatile.Read(ref _calls);
+    internal int Calls => pace.Calls;
 
     internal int CallLimit => callLimit;
 
     internal DescriptorShare Descriptors => descriptors;
 
+    /// <summary>How fast it is read.</summary>
+    internal UserPace Pace => pace;
+
     /// <summary>Nothing is left that anybody could miss.</summary>
-    internal bool IsEmpty => Connections == 0 && Calls == 0 && descriptors.Used == 0;
+    internal bool IsEmpty => Connections == 0 && Calls == 0 && descriptors.Used == 0 && pace.IsClear;
 
     /// <summary>Takes a call; when that worked, call <see cref="EndCall"/> at its end.</summary>
     internal bool TryBeginCall()
     {
-        if (Interlocked.Increment(ref _calls) <= callLimit)
+        if (pace.BeginCall() <= callLimit)
         {
             return true;
         }
@@ -192,5 +220,5 @@ internal sealed class UserAccount(uint uid, int callLimit, DescriptorShare descr
         return false;
     }
 
-    internal void EndCall() => Interlocked.Decrement(ref _calls);
+    internal void EndCall() => pace.EndCall();
 }

@@ -1,13 +1,15 @@
 // Attacks a broker, one way after another, and measures what a well-behaved client of another user notices: a line each,
 // `hostile ATTACK KEY=VALUE...`, and at the end `N passed, N failed`. With arguments, the attacker:
-//     bar-hostile ATTACK SOCKET
+//     bar-hostile ATTACK SOCKET FIRST-USER
 
+using System.Globalization;
 using BarBroker.Hostile;
 using BarBroker.Hostile.Attacks;
 
-if (args is [var name, var socket])
+if (args is [var name, var socket, var user])
 {
-    Attacker.Run(AttackList.Find(name), socket);
+    using Attacker attacker = new(AttackList.Find(name), socket, int.Parse(user, CultureInfo.InvariantCulture));
+    attacker.Run();
     return 0;
 }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using BarBroker.Transport.Metering;
+using BarBroker.Transport.Pacing;
 
 namespace BarBroker.Transport.Counting;
 
@@ -22,6 +23,7 @@ internal sealed class WireCounters : IDisposable
         ProtocolErrors = new(_meter, "bar_broker.wire.protocol_errors", "{error}", "Connections and calls that were ended because the peer did not keep to HTTP/2 or its limits");
         FrameFloods = new(_meter, "bar_broker.wire.frame_floods", "{connection}", "Connections that were ended because of too many frames of a kind");
         Frames = new(_meter, "bar_broker.wire.frames", "{frame}", "Frames that were received");
+        ReadsSlowed = new(_meter, "bar_broker.wire.reads.slowed", "{read}", "Reads that waited because of what their user does");
         CallsRefused = new(_meter, "bar_broker.wire.calls.refused", "{call}", "Calls that were turned away before their handler saw them");
         DescriptorsRefused = new(_meter, "bar_broker.wire.descriptors.refused", "{descriptor}", "Descriptors that were not sent because too many are under way");
         TicketsRefused = new(_meter, "bar_broker.wire.tickets.refused", "{ticket}", "Tickets that were not issued, or got no descriptor");
@@ -38,6 +40,8 @@ internal sealed class WireCounters : IDisposable
 
     internal KindCounter<TakenFrame> Frames { get; }
 
+    internal KindCounter<SlowedRead> ReadsSlowed { get; }
+
     internal KindCounter<RefusedCall> CallsRefused { get; }
 
     internal KindCounter<RefusedDescriptor> DescriptorsRefused { get; }
@@ -52,10 +56,19 @@ internal sealed class WireCounters : IDisposable
         _descriptors.Show(endpoint, () => accounts.Descriptors);
     }
 
+    /// <summary>Counts a turn, if one was needed.</summary>
+    internal void Count(Turn turn)
+    {
+        if (turn.IsTaken || turn.HasLeft)
+        {
+            ReadsSlowed.Add(turn.IsSlowed ? SlowedRead.Misuse : SlowedRead.Turn);
+        }
+    }
+
     /// <summary>All numbers as they are now.</summary>
     internal IEnumerable<Reading> Read() =>
     [
-        .. ConnectionsRefused.Read(), .. ProtocolErrors.Read(), .. FrameFloods.Read(), .. Frames.Read(), .. CallsRefused.Read(),
+        .. ConnectionsRefused.Read(), .. ProtocolErrors.Read(), .. FrameFloods.Read(), .. Frames.Read(), .. ReadsSlowed.Read(), .. CallsRefused.Read(),
         .. DescriptorsRefused.Read(), .. TicketsRefused.Read(), .. _connections.Read(), .. _calls.Read(), .. _descriptors.Read(),
     ];
 

@@ -18,6 +18,9 @@ internal enum RefusedConnection
     /// <summary>Too many of its user's were taken a moment ago.</summary>
     UserTooOften,
 
+    /// <summary>Its user is slowed down for what it did, and too many connections wait for that.</summary>
+    UserSlowed,
+
     /// <summary>Too many of its user's calls were under way when their connections ended, a moment ago.</summary>
     UserDroppedCalls,
 
@@ -102,6 +105,16 @@ internal enum RefusedTicket
 
     /// <summary>The user may have no more that are not redeemed.</summary>
     TooManyUnredeemed,
+}
+
+/// <summary>Why a user's connections were read later than they could have been.</summary>
+internal enum SlowedRead
+{
+    /// <summary>What the user's misuse cost is not paid off.</summary>
+    Misuse,
+
+    /// <summary>Another connection of the user's had its turn.</summary>
+    Turn,
 }
 
 /// <summary>What is not refused, and worth a look in numbers.</summary>

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using BarBroker.Transport.Counting;
+using BarBroker.Transport.Pacing;
 
 namespace BarBroker.Transport.Metering;
 
@@ -28,6 +29,13 @@ internal sealed class FrameMeter(TimeProvider time, int preface, WireCounters co
     private int _continuations;
     private long _sent;
 
+    // Since the price was taken last.
+    private long _paidFor;
+    private int _counted;
+    private int _calls;
+    private int _resets;
+    private int _rapidResets;
+
     /// <summary>Tells of bytes that the client was sent. May run beside <see cref="Follow"/>, but not twice at a time.</summary>
     internal void AddSent(int bytes) => Volatile.Write(ref _sent, _sent + bytes);
 
@@ -51,6 +59,16 @@ internal sealed class FrameMeter(TimeProvider time, int preface, WireCounters co
                 return kind;
             }
         }
+    }
+
+    /// <summary>What the frames that were followed since this was asked last are to cost their user, in microseconds: those that the client was sent bytes for, nothing.</summary>
+    internal int TakePrice()
+    {
+        long sent = Volatile.Read(ref _sent);
+        long frames = Math.Max(0, _counted - ((sent - _paidFor) / PaceLimits.BytesPerFrame));
+        long price = (frames * PaceLimits.Frame) + (_rapidResets * PaceLimits.RapidReset) + (_resets * PaceLimits.Reset);
+        (_paidFor, _counted, _calls, _resets, _rapidResets) = (sent, 0, 0, 0, 0);
+        return (int)price;
     }
 
     /// <summary>The first eight of the nine bytes: length, type, flags, and the most of the stream's number, which nobody needs.</summary>
@@ -96,11 +114,13 @@ internal sealed class FrameMeter(TimeProvider time, int preface, WireCounters co
                 bool isTiny = (flags & Padded) != 0 || (length < FrameLimits.MinData && (flags & EndStream) == 0);
                 return isTiny ? FrameKind.TinyData : null;
             case 1:
+                _calls++;
                 return null;
             case 2:
                 return FrameKind.Priority;
             case 3:
                 counters.Frames.Add(TakenFrame.Reset);
+                CountReset();
                 return FrameKind.Reset;
             case 4:
                 return FrameKind.Settings;
@@ -113,14 +133,29 @@ internal sealed class FrameMeter(TimeProvider time, int preface, WireCounters co
         }
     }
 
+    /// <summary>One that comes after a call's begin, in the same bytes, is taken for that call's: who gives up one call and begins another sends them the other way round.</summary>
+    private void CountReset()
+    {
+        if (_calls > 0)
+        {
+            _calls--;
+            _rapidResets++;
+        }
+        else
+        {
+            _resets++;
+        }
+    }
+
     private bool IsTooMuch(FrameKind kind, int length)
     {
+        int cost = kind == FrameKind.Settings ? 1 + (length / FrameLimits.SettingsBytesPerFrame) : 1;
+        _counted += kind == FrameKind.Reset ? 0 : cost;
         if (kind == FrameKind.Continuation)
         {
             return ++_continuations > FrameLimits.ContinuationsInARow;
         }
 
-        int cost = kind == FrameKind.Settings ? 1 + (length / FrameLimits.SettingsBytesPerFrame) : 1;
         ref Bucket bucket = ref _buckets[(int)kind];
         FrameLimit limit = FrameLimits.Of(kind);
         bucket.Level += cost;

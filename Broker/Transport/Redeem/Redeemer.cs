@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using BarBroker.Transport.Counting;
+using BarBroker.Transport.Pacing;
 using BarBroker.Unix;
 
 namespace BarBroker.Transport.Redeem;
@@ -93,6 +94,7 @@ internal sealed class Redeemer(TicketBook book, TicketLog log, WireCounters coun
 
     private void Refuse(AcceptedPeer peer, RedeemAnswer answer)
     {
+        peer.Account.Pace.Charge(PaceLimits.WrongTicket);
         log.Answered(peer.Id, peer.Credentials.Uid, peer.Credentials.Pid, answer);
         try
         {

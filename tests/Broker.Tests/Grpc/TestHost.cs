@@ -3,6 +3,7 @@ using BarBroker.Client.Grpc;
 using BarBroker.Rpc;
 using BarBroker.Transport;
 using BarBroker.Transport.Counting;
+using BarBroker.Transport.Pacing;
 using Xunit;
 
 namespace BarBroker.Tests.Grpc;
@@ -27,6 +28,7 @@ internal sealed class TestHost : IAsyncDisposable
                     MaxConnectionsPerUser = users.ConnectionsPerUser,
                     MaxSilentPerUser = users.SilentPerUser,
                     MaxCallsPerUser = users.CallsPerUser,
+                    Pace = users.Pace,
                 },
             ],
             MaxReceiveMessageSize = limits?.MaxReceiveMessageSize ?? 1024 * 1024,
@@ -38,6 +40,9 @@ internal sealed class TestHost : IAsyncDisposable
         };
         Server = new GrpcServer(options, Log, timeProvider);
     }
+
+    /// <summary>For tests of what else stands against those who would be slowed down first.</summary>
+    internal static PaceLimit Unpaced { get; } = new(BurstMicroseconds: int.MaxValue, MicrosecondsPerSecond: int.MaxValue);
 
     internal WireCounters Counters { get; } = new();
 

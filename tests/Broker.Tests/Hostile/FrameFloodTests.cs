@@ -133,7 +133,7 @@ public sealed class FrameFloodTests
     public async Task A_user_who_floods_again_and_again_gets_no_connection_for_a_while(bool isEndedByKestrel)
     {
         FakeTimeProvider time = new();
-        await using TestHost host = await TestHost.StartAsync(timeProvider: time);
+        await using TestHost host = await TestHost.StartAsync(timeProvider: time, users: new UserLimits(100, 100, 100, 100) { Pace = TestHost.Unpaced });
         host.ExpectedEvents.UnionWith([FloodEvent, BlockedEvent]);
         for (int i = 0; i < TransportLimits.OffencesPerWindow; i++)
         {

@@ -68,7 +68,7 @@ public sealed class UserLimitTests
     {
         const int CallsAtOnce = 64;
         FakeTimeProvider time = new();
-        await using TestHost host = await TestHost.StartAsync(timeProvider: time);
+        await using TestHost host = await TestHost.StartAsync(timeProvider: time, users: Generous with { CallsPerUser = 1024, Pace = TestHost.Unpaced });
         host.ExpectedEvents.Add(DroppedCalls);
         await using UnixGrpcChannel stays = await host.ConnectAsync();
 

@@ -30,7 +30,7 @@ public sealed class TicketBookTests : IDisposable
 
     public TicketBookTests()
     {
-        _accounts = new UserAccounts(new UserLimits(1000, 1000, 1000, 1000), _budget, _time);
+        _accounts = new UserAccounts(new UserLimits(1000, 1000, 1000, 1000), _budget, _time, TimeProvider.System);
         _book = new TicketBook(_budget, _numbers, new TicketLog(_log.CreateLogger("tickets"), new WarningThrottle(_time)), _counters, _time);
     }
 

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using BarBroker.Transport.Counting;
 using BarBroker.Transport.Metering;
+using BarBroker.Transport.Pacing;
 using FsCheck;
 using FsCheck.Fluent;
 using Microsoft.Extensions.Time.Testing;
@@ -119,6 +120,58 @@ public sealed class FrameMeterTests : IDisposable
         }
 
         Assert.Equal(FrameKind.Continuation, Follow(meter, 1, 9, 0, 0));
+    }
+
+    [Theory]
+    [MemberData(nameof(Buckets))]
+    public void Frames_that_are_counted_have_a_price_once(int kind, byte type, byte flags, int length)
+    {
+        FrameMeter meter = Begin();
+
+        Follow(meter, 10, type, flags, length);
+
+        Assert.Equal(10 * (kind == (int)FrameKind.Reset ? PaceLimits.Reset : PaceLimits.Frame), meter.TakePrice());
+        Assert.Equal(0, meter.TakePrice());
+    }
+
+    [Fact]
+    public void Continuations_and_long_settings_have_a_price_too()
+    {
+        FrameMeter meter = Begin();
+        Follow(meter, 3, 9, 0, 10);
+        Assert.Equal(3 * PaceLimits.Frame, meter.TakePrice());
+
+        Follow(meter, 1, 4, 0, 2 * FrameLimits.SettingsBytesPerFrame);
+        Assert.Equal(3 * PaceLimits.Frame, meter.TakePrice());
+    }
+
+    [Fact]
+    public void Frames_that_answer_what_the_client_was_sent_are_free()
+    {
+        FrameMeter meter = Begin();
+        meter.AddSent(3 * PaceLimits.BytesPerFrame);
+
+        Follow(meter, 5, 6, 0, 8);
+
+        Assert.Equal(2 * PaceLimits.Frame, meter.TakePrice());
+    }
+
+    [Fact]
+    public void Calls_are_free_and_to_reset_them_at_once_is_dearest()
+    {
+        FrameMeter meter = Begin();
+        Follow(meter, 10, 1, 4, 30);
+        Follow(meter, 10, 0, EndStream, 30);
+        Assert.Equal(0, meter.TakePrice());
+
+        Follow(meter, 1, 1, 4, 30);
+        Follow(meter, 3, 3, 0, 4);
+        Assert.Equal(PaceLimits.RapidReset + (2 * PaceLimits.Reset), meter.TakePrice());
+
+        // One call is given up, another begun.
+        Follow(meter, 1, 3, 0, 4);
+        Follow(meter, 1, 1, 4, 30);
+        Assert.Equal(PaceLimits.Reset, meter.TakePrice());
     }
 
     [Fact]

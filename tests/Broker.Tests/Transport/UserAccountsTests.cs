@@ -1,5 +1,6 @@
 using BarBroker.Transport;
 using BarBroker.Transport.Counting;
+using BarBroker.Transport.Pacing;
 using Microsoft.Extensions.Time.Testing;
 using Xunit;
 using Answer = BarBroker.Transport.UserAccounts.Answer;
@@ -10,8 +11,13 @@ public sealed class UserAccountsTests : IDisposable
 {
     private readonly WireCounters _counters = new();
     private readonly FakeTimeProvider _time = new();
+    private readonly SocketPair _sockets = new();
 
-    public void Dispose() => _counters.Dispose();
+    public void Dispose()
+    {
+        _sockets.Dispose();
+        _counters.Dispose();
+    }
 
     [Fact]
     public void One_user_can_not_take_the_others_share()
@@ -150,5 +156,58 @@ public sealed class UserAccountsTests : IDisposable
 
     private static Answer[] Open(UserAccounts accounts, params uint[] uids) => [.. uids.Select(uid => accounts.TryOpen(uid, out _))];
 
-    private UserAccounts Create(UserLimits limits) => new(limits, new DescriptorBudget(9, 9, _counters), _time);
+    [Fact]
+    public void What_a_user_does_wrong_is_owed_however_often_it_comes_back()
+    {
+        UserAccounts accounts = Create(new UserLimits(9, 9, 9, 9) { Pace = new PaceLimit(PaceLimits.Arrival + PaceLimits.Offence + PaceLimits.DroppedCall - 1, 1_000) });
+        accounts.TryOpen(1, out UserAccount? account);
+        accounts.AddOffence(account!);
+        Assert.False(IsSlowed(account!));
+        accounts.AddDroppedCalls(account!, 1);
+        Assert.True(IsSlowed(account!));
+
+        accounts.EndSilence(account!);
+        accounts.Close(account!);
+
+        accounts.TryOpen(1, out UserAccount? again);
+        Assert.True(IsSlowed(again!));
+        accounts.TryOpen(2, out UserAccount? other);
+        Assert.False(IsSlowed(other!));
+    }
+
+    [Fact]
+    public async Task Of_a_user_who_is_slowed_down_few_connections_wait()
+    {
+        UserAccounts accounts = Create(new UserLimits(99, 99, 99, 9) { Pace = new PaceLimit(1_000, 1_000) });
+        using CancellationTokenSource over = new();
+        accounts.TryOpen(1, out UserAccount? account);
+        account!.Pace.Charge(2_000);
+        List<Task> waiting = [];
+        for (int i = 0; i <= PaceLimits.MostWaiting; i++)
+        {
+            Assert.Equal(Answer.Taken, accounts.TryOpen(1, out _));
+            waiting.Add(account.Pace.TakeTurnAsync(_sockets.Server.SafeHandle, over.Token).AsTask());
+        }
+
+        Assert.Equal([Answer.UserSlowed, Answer.Taken], Open(accounts, 1, 2));
+
+        _time.Advance(TimeSpan.FromSeconds(60));
+        Assert.Equal(Answer.Taken, accounts.TryOpen(1, out _));
+        await over.CancelAsync();
+        await Task.WhenAll(waiting).ContinueWith(static _ => { }, TaskScheduler.Default);
+    }
+
+    private bool IsSlowed(UserAccount account)
+    {
+        ValueTask<Turn> turn = account.Pace.TakeTurnAsync(_sockets.Server.SafeHandle, new CancellationToken(canceled: true));
+        if (turn.IsCompletedSuccessfully)
+        {
+            turn.Result.Dispose();
+            return false;
+        }
+
+        return true;
+    }
+
+    private UserAccounts Create(UserLimits limits) => new(limits, new DescriptorBudget(9, 9, _counters), _time, _time);
 }

@@ -15,7 +15,7 @@ public sealed class WireCountersTests : IDisposable
     [Fact]
     public void A_collector_and_the_admin_see_the_same_numbers()
     {
-        UserAccounts accounts = new(new UserLimits(9, 9, 9, 9), new DescriptorBudget(9, 9, _counters), TimeProvider.System);
+        UserAccounts accounts = new(new UserLimits(9, 9, 9, 9), new DescriptorBudget(9, 9, _counters), TimeProvider.System, TimeProvider.System);
         _counters.Show("test.sock", accounts);
         accounts.TryOpen(1000, out UserAccount? account);
         account!.TryBeginCall();

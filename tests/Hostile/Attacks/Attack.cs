@@ -13,6 +13,9 @@ internal abstract class Attack(string name, string counter, params string[] kind
 
     internal IReadOnlyCollection<string> Kinds => kinds;
 
+    /// <summary>It goes on under a user who is refused: that is what it is about.</summary>
+    internal virtual bool IsAboutRefusals => false;
+
     /// <summary>Does harm for a moment. Is called again and again.</summary>
     internal abstract void Strike(string socket);
 

@@ -11,6 +11,7 @@ internal static class AttackList
 
     internal static IReadOnlyList<Attack> All { get; } =
     [
+        new NoAttack(),
         new SilentConnections(),
         new SlowLoris(),
         new HalfOpenConnections(),

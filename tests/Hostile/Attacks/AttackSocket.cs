@@ -22,10 +22,35 @@ internal sealed class AttackSocket : IDisposable
         ReceiveTimeout = PatienceMilliseconds,
     };
 
+    private static bool WasRefused;
+
     private readonly byte[] _received = new byte[64 * 1024];
+    private bool _wasAnswered;
+    private bool _isOver;
 
     /// <summary>The broker ended the connection, or did not take it.</summary>
-    internal bool IsOver { get; private set; }
+    internal bool IsOver
+    {
+        get => _isOver;
+        private set
+        {
+            // What the broker said before it closed is still there to be read.
+            if (value && !_isOver && !_wasAnswered && _socket.Available == 0)
+            {
+                WasRefused = true;
+            }
+
+            _isOver |= value;
+        }
+    }
+
+    /// <summary>Whether a connection was closed without a word since this was asked last.</summary>
+    internal static bool TakeRefused()
+    {
+        bool was = WasRefused;
+        WasRefused = false;
+        return was;
+    }
 
     internal static AttackSocket Connect(string path)
     {
@@ -121,6 +146,7 @@ internal sealed class AttackSocket : IDisposable
     {
         int received = 0;
         bool worked = Try(() => received = _socket.Receive(_received));
+        _wasAnswered |= received > 0;
         IsOver |= worked && received == 0;
         return received > 0 ? _received[received - 1] : null;
     }

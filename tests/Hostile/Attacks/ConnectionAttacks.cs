@@ -8,6 +8,8 @@ internal abstract class HeldConnections(string name, string kind) : Attack(name,
 
     private readonly List<AttackSocket> _held = [];
 
+    internal override bool IsAboutRefusals => true;
+
     internal override void Strike(string socket)
     {
         for (int i = 0; i < PerStrike; i++)

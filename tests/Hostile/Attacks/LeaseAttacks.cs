@@ -86,6 +86,9 @@ internal sealed class TicketReplay() : Attack("ticket_replay", "tickets.refused"
         TicketGuesses.Redeem(socket, _secret);
     }
 
+    /// <summary>It was the user's who was last.</summary>
+    internal override void Rest() => _secret = null;
+
     private static async Task<string> AcquireAsync(string socket)
     {
         await using Client.Grpc.UnixGrpcChannel channel = await Client.Grpc.UnixGrpcChannel.ConnectAsync(socket, CancellationToken.None);
