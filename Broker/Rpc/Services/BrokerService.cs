@@ -18,6 +18,7 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
     {
         binder.Unary<ListDevicesRequest, ListDevicesResponse>("ListDevices", ListDevices);
         binder.Unary<AcquireRequest, AcquireResponse>("Acquire", AcquireAsync);
+        binder.Unary<RenewRequest, RenewResponse>("Renew", Renew);
         binder.Unary<ReleaseRequest, ReleaseResponse>("Release", ReleaseAsync);
         binder.ServerStreaming<WatchRequest, WatchEvent>("Watch", WatchAsync);
     }
@@ -43,7 +44,9 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
         LeaseAccess access = RequestReader.ReadAccess(request.Access);
         bool byTicket = RequestReader.ReadTicketDelivery(request.Delivery);
         RequestReader.CheckP2P(request.P2P, access, target);
+        TimeSpan? time = RequestReader.ReadLeaseTime(request.LeaseTime);
         LeaseRequest decided = Decide(target, access, request.P2P, context);
+        decided = decided with { Terms = LeaseTerms.Of(time, decided.Terms.MaxTime, decided.Terms.MaxRenewals) };
         try
         {
             if (byTicket)
@@ -112,6 +115,20 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
             && FindProblem(devices[definition.Name], wanted.Ranges) is { } problem)
         {
             throw Errors.From(problem, definition.Name);
+        }
+    }
+
+    private Task<RenewResponse> Renew(RenewRequest request, ServerCallContext context)
+    {
+        TimeSpan? time = RequestReader.ReadLeaseTime(request.LeaseTime);
+        try
+        {
+            LeaseInfo lease = leases.Renew(context.Connection, new LeaseId(request.LeaseId), time) ?? throw Errors.LeaseUnknown(request.LeaseId, "This connection");
+            return Task.FromResult(new RenewResponse { Lease = lease.ToMessage() });
+        }
+        catch (LeaseRefusedException refused)
+        {
+            throw Errors.From(refused);
         }
     }
 

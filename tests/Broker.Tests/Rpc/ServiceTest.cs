@@ -6,6 +6,7 @@ using BarBroker.Tests.Leases;
 using BarBroker.Transport.Counting;
 using BarBroker.V1;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Xunit;
 
 namespace BarBroker.Tests.Rpc;
@@ -40,12 +41,14 @@ public abstract class ServiceTest : IAsyncLifetime
     protected ServiceTest()
     {
         ServedDevices served = new(PolicyReader.Read(System.Text.Encoding.UTF8.GetBytes(PolicyText), "policy.json"), [Device]);
-        Table = new LeaseTable([Device], new LeaseLimits { PerConnection = 3 }, TimeProvider.System, NullLogger<LeaseTable>.Instance);
+        Table = new LeaseTable([Device], new LeaseLimits { PerConnection = 3 }, Time, NullLogger<LeaseTable>.Instance);
         Broker = new ServiceCalls(new BrokerService(served, Table, NullLogger<BrokerService>.Instance));
         Admin = new ServiceCalls(new AdminService(served, Table, new WireCounters(), NullLogger<AdminService>.Instance));
     }
 
     internal FakeBarDevice Device { get; } = new();
+
+    internal FakeTimeProvider Time { get; } = new();
 
     internal LeaseTable Table { get; }
 
