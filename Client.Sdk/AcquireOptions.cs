@@ -13,4 +13,10 @@ public sealed record AcquireOptions
     /// up by a fence of its own, so pass it on only to who needs it.
     /// </summary>
     public bool P2P { get; init; }
+
+    /// <summary>
+    /// How long the lease is to live unless it is renewed (<see cref="BarLease.RenewAsync"/>): a process that hangs then holds the range no longer. More than 0; cut to
+    /// what the grant allows. Null: as long as the grant allows, for ever if it says nothing.
+    /// </summary>
+    public TimeSpan? LeaseTime { get; init; }
 }

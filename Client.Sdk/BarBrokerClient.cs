@@ -138,6 +138,7 @@ public sealed class BarBrokerClient : IAsyncDisposable
         request.Device = device;
         request.Access = WireTypes.ToWire(options.Access);
         request.P2P = options.P2P;
+        request.LeaseTime = WireTypes.ToWire(options.LeaseTime);
         return AcquireAsync(request, cancellationToken);
     }
 
@@ -170,7 +171,7 @@ public sealed class BarBrokerClient : IAsyncDisposable
         {
             LeaseInfo info = LeaseInfo.Parse(response.Lease ?? throw new FormatException("it has no lease"));
             OwnedDescriptor descriptor = await _connection.ClaimAsync(response.InBand ?? throw new FormatException("it has no descriptor"));
-            BarLease lease = new(info, descriptor, ReleaseAtBrokerAsync);
+            BarLease lease = new(info, response.Lease.ExpireTime?.ToDateTimeOffset(), descriptor, ReleaseAtBrokerAsync, RenewAtBrokerAsync);
             acquisition.Add(lease);
             return lease;
         }
@@ -212,6 +213,12 @@ public sealed class BarBrokerClient : IAsyncDisposable
         {
             // The lease is over, or ends with the connection.
         }
+    }
+
+    private async Task<Lease> RenewAtBrokerAsync(RenewRequest request)
+    {
+        RenewResponse response = await _connection.RenewAsync(request);
+        return response.Lease ?? throw BadAnswer(new FormatException("it has no lease"));
     }
 
     private async Task<LeaseEndReason> ReleaseAtBrokerAsync(BarLease lease)

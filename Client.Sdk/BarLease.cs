@@ -20,15 +20,23 @@ public sealed partial class BarLease : IAsyncDisposable
     private readonly List<MappedBar> _mappings = [];
     private readonly LeaseInfo _info;
     private readonly Func<BarLease, Task<LeaseEndReason>> _releaseAtBroker;
+    private readonly Func<V1.RenewRequest, Task<V1.Lease>> _renewAtBroker;
     private LeaseEndReason? _endReason;
     private string? _endMessage;
     private Task? _release;
 
-    internal BarLease(LeaseInfo info, OwnedDescriptor descriptor, Func<BarLease, Task<LeaseEndReason>> releaseAtBroker)
+    internal BarLease(
+        LeaseInfo info,
+        DateTimeOffset? expireTime,
+        OwnedDescriptor descriptor,
+        Func<BarLease, Task<LeaseEndReason>> releaseAtBroker,
+        Func<V1.RenewRequest, Task<V1.Lease>> renewAtBroker)
     {
         _info = info;
+        _expireTime = expireTime;
         Descriptor = descriptor;
         _releaseAtBroker = releaseAtBroker;
+        _renewAtBroker = renewAtBroker;
     }
 
     /// <summary>The broker's number for it: what its administrator sees. Never 0.</summary>

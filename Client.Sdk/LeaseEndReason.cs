@@ -23,4 +23,7 @@ public enum LeaseEndReason
 
     /// <summary>The broker shut down.</summary>
     Shutdown = 6,
+
+    /// <summary>Its time was over, and nobody had renewed it.</summary>
+    Expired = 7,
 }

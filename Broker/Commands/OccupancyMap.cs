@@ -48,7 +48,7 @@ internal static class OccupancyMap
 
     private static Occupancy Classify(HeldLease held) => held.State switch
     {
-        LeaseState.Active => held.Lease.Exclusive ? Occupancy.Exclusive : Occupancy.Shared,
+        LeaseState.Active or LeaseState.Noticed => held.Lease.Exclusive ? Occupancy.Exclusive : Occupancy.Shared,
         LeaseState.Quarantined => Occupancy.Quarantined,
         _ => Occupancy.Changing,
     };

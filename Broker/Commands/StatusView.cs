@@ -104,7 +104,7 @@ internal sealed class StatusView(IAnsiConsole output, DateTimeOffset now)
     private void RenderLeases(HeldLease[] leases)
     {
         Table table = new() { Border = TableBorder.None };
-        foreach (string heading in (string[])["  LEASE", "BAR", "RANGE", "WINDOW", "ACCESS", "STATE", "UID", "PID", "SINCE"])
+        foreach (string heading in (string[])["  LEASE", "BAR", "RANGE", "WINDOW", "ACCESS", "STATE", "UID", "PID", "SINCE", "LEFT"])
         {
             table.AddColumn(new TableColumn(new Text(heading)) { NoWrap = true });
         }
@@ -121,7 +121,8 @@ internal sealed class StatusView(IAnsiConsole output, DateTimeOffset now)
                 Describe(held.State),
                 new Text(held.Holder.Uid.ToString(CultureInfo.InvariantCulture)),
                 new Text(held.Holder.Pid.ToString(CultureInfo.InvariantCulture)),
-                new Text(DescribeAge(now - held.AcquireTime.ToDateTimeOffset())));
+                new Text(DescribeSpan(now - held.AcquireTime.ToDateTimeOffset())),
+                new Text(lease.ExpireTime is { } end ? DescribeSpan(end.ToDateTimeOffset() - now) : "-"));
         }
 
         output.Write(table);
@@ -134,17 +135,18 @@ internal sealed class StatusView(IAnsiConsole output, DateTimeOffset now)
     private static Text Describe(LeaseState state) => state switch
     {
         LeaseState.Active => new Text("active"),
+        LeaseState.Noticed => new Text("noticed", new Style(Color.Yellow)),
         LeaseState.Ending => new Text("ending", new Style(Color.Yellow)),
         LeaseState.Quarantined => new Text("QUARANTINED", new Style(Color.Red)),
         _ => new Text("being made", new Style(Color.Yellow)),
     };
 
-    private static string DescribeAge(TimeSpan age) => age switch
+    private static string DescribeSpan(TimeSpan span) => span switch
     {
         { TotalSeconds: < 1 } => "now",
-        { TotalMinutes: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{age.Seconds} s"),
-        { TotalHours: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{age.Minutes} min"),
-        { TotalDays: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{age.Hours} h {age.Minutes} min"),
-        _ => string.Create(CultureInfo.InvariantCulture, $"{(int)age.TotalDays} d {age.Hours} h"),
+        { TotalMinutes: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{span.Seconds} s"),
+        { TotalHours: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{span.Minutes} min"),
+        { TotalDays: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{span.Hours} h {span.Minutes} min"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"{(int)span.TotalDays} d {span.Hours} h"),
     };
 }

@@ -20,4 +20,7 @@ internal enum EndReason
 
     /// <summary>The broker is shutting down.</summary>
     Shutdown,
+
+    /// <summary>Its time was over.</summary>
+    Expired,
 }

@@ -8,7 +8,11 @@ namespace BarBroker.Leases;
 /// <param name="Ranges">What to lease.</param>
 /// <param name="Options">With which access, memory type and so on.</param>
 /// <param name="Exclusive">No other lease may overlap it.</param>
-internal sealed record LeaseRequest(IBarDevice Device, string? Window, RangeList Ranges, ExportOptions Options, bool Exclusive);
+internal sealed record LeaseRequest(IBarDevice Device, string? Window, RangeList Ranges, ExportOptions Options, bool Exclusive)
+{
+    /// <summary>For how long.</summary>
+    public LeaseTerms Terms { get; init; } = LeaseTerms.Unlimited;
+}
 
 /// <summary>
 /// A lease as the table keeps it. What can change changes under the table's lock only, and the state only in
@@ -16,6 +20,9 @@ internal sealed record LeaseRequest(IBarDevice Device, string? Window, RangeList
 /// </summary>
 internal sealed class Lease(LeaseId id, LeaseRequest request, LeaseHolder holder, DateTimeOffset acquireTime)
 {
+    /// <summary>Of a lease whose end was announced: what its first attempt to end comes to.</summary>
+    private TaskCompletionSource<bool>? _announcedEnd;
+
     public LeaseId Id { get; } = id;
 
     public LeaseRequest Request { get; } = request;
@@ -32,6 +39,11 @@ internal sealed class Lease(LeaseId id, LeaseRequest request, LeaseHolder holder
     /// <summary>Known once the lease was exported.</summary>
     public MemoryType? MemoryType { get; private set; }
 
+    /// <summary>When it ends by itself, by the table's clock; null: never.</summary>
+    public long? Due { get; private set; }
+
+    public int Renewals { get; private set; }
+
     /// <summary>The holder has, or had, the lease: it is to hear of its end.</summary>
     public bool WasActive { get; private set; }
 
@@ -45,11 +57,42 @@ internal sealed class Lease(LeaseId id, LeaseRequest request, LeaseHolder holder
     public TaskCompletionSource<bool>? EndAttempt { get; private set; }
 
     /// <summary>The export is done and its descriptor is on its way.</summary>
-    public void Activate(MemoryType memoryType)
+    /// <param name="memoryType">As the kernel says.</param>
+    /// <param name="due">When its time is over.</param>
+    public void Activate(MemoryType memoryType, long? due)
     {
         MoveTo(LeaseState.Active);
         MemoryType = memoryType;
+        Due = due;
         WasActive = true;
+    }
+
+    /// <summary>Its time begins anew.</summary>
+    public void Renew(long due)
+    {
+        if (State is not LeaseState.Active)
+        {
+            throw new InvalidOperationException($"Lease {Id} can't be renewed: it is {State}.");
+        }
+
+        Due = due;
+        Renewals++;
+    }
+
+    /// <summary>Its end is announced, or announced again; an earlier end stands.</summary>
+    /// <returns>When it is due, and what its first attempt to end comes to.</returns>
+    public (long Due, Task<bool> End) Announce(EndReason reason, long due)
+    {
+        if (_announcedEnd is null)
+        {
+            MoveTo(LeaseState.Noticed);
+            Reason = reason;
+            _announcedEnd = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        due = Due < due ? Due.Value : due;
+        Due = due;
+        return (due, _announcedEnd.Task);
     }
 
     /// <summary>Begins an attempt to end it. The first reason stands.</summary>
@@ -73,10 +116,12 @@ internal sealed class Lease(LeaseId id, LeaseRequest request, LeaseHolder holder
     {
         MoveTo(confirmed ? LeaseState.Ended : LeaseState.Quarantined);
         EndAttempt!.SetResult(confirmed);
+        _announcedEnd?.TrySetResult(confirmed);
     }
 
     /// <summary>The lease as it is now.</summary>
-    public LeaseInfo ToInfo() => new(
+    /// <param name="expireTime">What <see cref="Due"/> is by the wall clock.</param>
+    public LeaseInfo ToInfo(DateTimeOffset? expireTime) => new(
         Id,
         Request.Device.Name,
         Request.Window,
@@ -88,14 +133,17 @@ internal sealed class Lease(LeaseId id, LeaseRequest request, LeaseHolder holder
         State,
         Holder.Connection.Credentials,
         Holder.Connection.Id,
-        acquireTime);
+        acquireTime,
+        expireTime,
+        State is LeaseState.Noticed ? Reason : null);
 
     private void MoveTo(LeaseState next)
     {
         bool allowed = (State, next) switch
         {
             (LeaseState.Reserved, LeaseState.Active or LeaseState.Ending or LeaseState.Ended) => true,
-            (LeaseState.Active, LeaseState.Ending) => true,
+            (LeaseState.Active, LeaseState.Noticed or LeaseState.Ending) => true,
+            (LeaseState.Noticed, LeaseState.Ending) => true,
             (LeaseState.Ending, LeaseState.Ended or LeaseState.Quarantined) => true,
             (LeaseState.Quarantined, LeaseState.Ending) => true,
             _ => false,

@@ -25,6 +25,12 @@ internal sealed record DeviceSuspendedEvent(string Device, SuspendReason Reason)
 /// <param name="WasReset">What its registers held may be gone.</param>
 internal sealed record DeviceResumedEvent(string Device, bool WasReset) : LeaseEvent;
 
+/// <summary>A lease will end.</summary>
+/// <param name="Id">Which.</param>
+/// <param name="Reason">Why.</param>
+/// <param name="Time">When, by the wall clock of the moment.</param>
+internal sealed record LeaseEndingEvent(LeaseId Id, EndReason Reason, DateTimeOffset Time) : LeaseEvent;
+
 /// <summary>A lease ended.</summary>
 /// <param name="Id">Which.</param>
 /// <param name="Reason">Why.</param>

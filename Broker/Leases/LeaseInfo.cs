@@ -16,6 +16,8 @@ namespace BarBroker.Leases;
 /// <param name="Peer">Who holds it.</param>
 /// <param name="ConnectionId">The connection that it belongs to.</param>
 /// <param name="AcquireTime">When it was asked for.</param>
+/// <param name="ExpireTime">When it ends by itself, by the wall clock of the moment; null: never.</param>
+/// <param name="Ending">Why it will, of one whose end was announced.</param>
 internal sealed record LeaseInfo(
     LeaseId Id,
     string Device,
@@ -28,7 +30,9 @@ internal sealed record LeaseInfo(
     LeaseState State,
     PeerCredentials Peer,
     ulong ConnectionId,
-    DateTimeOffset AcquireTime);
+    DateTimeOffset AcquireTime,
+    DateTimeOffset? ExpireTime = null,
+    EndReason? Ending = null);
 
 /// <summary>A new lease, and how its descriptor travels.</summary>
 /// <param name="Lease">The lease.</param>

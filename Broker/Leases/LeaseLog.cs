@@ -30,4 +30,10 @@ internal static partial class LeaseLog
 
     [LoggerMessage(1008, LogLevel.Warning, "Device '{Device}' was given back to the kernel: {Count} leases of it whose end was not confirmed reach nothing any more", EventName = "QuarantineClosed")]
     public static partial void QuarantineClosed(ILogger logger, string device, int count);
+
+    [LoggerMessage(1009, LogLevel.Information, "Lease {Lease} of {Ranges}, device '{Device}': its holder was told that it ends in {Grace}, {Reason}", EventName = "LeaseEndAnnounced")]
+    public static partial void Announced(ILogger logger, LeaseId lease, RangeList ranges, string device, TimeSpan grace, EndReason reason);
+
+    [LoggerMessage(1010, LogLevel.Debug, "Lease {Lease}: renewed for {Time}", EventName = "LeaseRenewed")]
+    public static partial void Renewed(ILogger logger, LeaseId lease, TimeSpan? time);
 }

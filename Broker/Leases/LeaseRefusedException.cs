@@ -45,4 +45,10 @@ internal enum LeaseRefusal
 
     /// <summary>The connection is being watched already.</summary>
     WatchExists,
+
+    /// <summary>The end of the lease was announced, or has begun: it can't be renewed.</summary>
+    Ending,
+
+    /// <summary>The lease was renewed as often as it may be.</summary>
+    TooManyRenewals,
 }

@@ -9,6 +9,9 @@ internal enum LeaseState
     /// <summary>Its holder has it.</summary>
     Active,
 
+    /// <summary>Its holder has it, and was told when it ends.</summary>
+    Noticed,
+
     /// <summary>It is being taken away: the kernel has not confirmed yet that nobody reaches the range through it.</summary>
     Ending,
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 using BarBroker.Devices;
 using BarBroker.Transport;
@@ -123,8 +124,9 @@ internal sealed partial class LeaseTable
         {
             ThrowIfEnding(lease);
             TellIfSuspended(lease);
-            lease.Activate(exported.MemoryType);
-            info = lease.ToInfo();
+            lease.Activate(exported.MemoryType, lease.Request.Terms.Time is { } time ? _clock.After(time) : null);
+            _clock.Set(lease);
+            info = ToInfo(lease);
         }
 
         LeaseLog.Acquired(_logger, info.Id, info.Ranges, info.Device, info.Access, exported.MemoryType, info.P2P, info.Peer.Uid, info.Peer.Pid, info.ConnectionId);
@@ -174,7 +176,7 @@ internal sealed partial class LeaseTable
         };
     }
 
-    private static string DescribeConflict(LeaseRequest request, HeldRange held, LeaseHolder holder)
+    private string DescribeConflict(LeaseRequest request, HeldRange held, LeaseHolder holder)
     {
         Lease other = held.Lease;
         string taken = $"{request.Ranges} of device '{request.Device.Name}' is taken, all or in part:";
@@ -182,6 +184,7 @@ internal sealed partial class LeaseTable
         {
             { State: LeaseState.Quarantined } => $"{taken} the kernel could not confirm that an earlier lease has ended, and the range is held back until it does. An administrator finds the cause in the broker's log.",
             _ when other.Holder == holder => $"{taken} this connection holds {held.Range} as lease {other.Id}. Release that first.",
+            { State: LeaseState.Noticed, Due: { } due } => string.Create(CultureInfo.InvariantCulture, $"{taken} another lease holds it, whose end was announced: it is over in {Math.Max(1, Math.Ceiling(_clock.Until(due).TotalSeconds))} s. Try again then."),
             { Request.Exclusive: false } when !request.Exclusive && other.Request.Options.MemoryType != request.Options.MemoryType =>
                 $"{taken} another lease holds it with memory type {other.Request.Options.MemoryType}, this one would have {request.Options.MemoryType}, and the same memory can't be mapped with both. Try again once it is released.",
             { Request.Exclusive: false } when !request.Exclusive => $"{taken} another lease holds it, and this device can't share memory between leases. Try again once it is released.",

@@ -232,6 +232,7 @@ internal sealed partial class LeaseTable
             device.Remove(lease);
         }
 
+        _clock.Remove(lease);
         _leases.Remove(lease.Id);
         lease.Holder.Leases.Remove(lease);
         uint uid = lease.Holder.Connection.Credentials.Uid;

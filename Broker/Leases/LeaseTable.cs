@@ -19,6 +19,7 @@ internal sealed partial class LeaseTable
     private readonly TimeProvider _time;
     private readonly ILogger<LeaseTable> _logger;
     private readonly WarningThrottle _warnings;
+    private readonly LeaseClock _clock;
     private readonly Dictionary<string, DeviceLeases> _devices;
     private readonly Dictionary<LeaseId, Lease> _leases = [];
     private readonly Dictionary<ulong, LeaseHolder> _holders = [];
@@ -36,6 +37,7 @@ internal sealed partial class LeaseTable
         _time = time;
         _logger = logger;
         _warnings = new WarningThrottle(time);
+        _clock = new LeaseClock(time, OnDue);
         _devices = new Dictionary<string, DeviceLeases>(StringComparer.Ordinal);
         foreach (IBarDevice device in devices)
         {
@@ -48,7 +50,7 @@ internal sealed partial class LeaseTable
     {
         lock (_lock)
         {
-            return [.. _leases.Values.Where(filter).OrderBy(lease => lease.Id.Value).Select(lease => lease.ToInfo())];
+            return [.. _leases.Values.Where(filter).OrderBy(lease => lease.Id.Value).Select(ToInfo)];
         }
     }
 
@@ -97,8 +99,11 @@ internal sealed partial class LeaseTable
 
     private LeaseSnapshot TakeSnapshot(LeaseHolder holder)
         => new(
-            [.. holder.Leases.Where(lease => lease.WasActive && !lease.EndWasTold).OrderBy(lease => lease.Id.Value).Select(lease => lease.ToInfo())],
+            [.. holder.Leases.Where(lease => lease.WasActive && !lease.EndWasTold).OrderBy(lease => lease.Id.Value).Select(ToInfo)],
             TakeSuspended(holder));
+
+    private LeaseInfo ToInfo(Lease lease)
+        => lease.ToInfo(lease is { Due: { } due, State: LeaseState.Active or LeaseState.Noticed } ? _clock.ToWallClock(due) : null);
 
     private static void Detach(LeaseHolder holder, LeaseFeed feed)
     {

@@ -50,6 +50,9 @@ internal sealed class GrpcBrokerConnection(UnixGrpcChannel channel, TimeProvider
     public ValueTask<OwnedDescriptor> ClaimAsync(InBandDescriptor descriptor) =>
         channel.Descriptors.ClaimAsync(descriptor.FdSerial, descriptor.Inode, CancellationToken.None);
 
+    public Task<RenewResponse> RenewAsync(RenewRequest request) =>
+        channel.UnaryAsync<RenewRequest, RenewResponse>("/barbroker.v1.Broker/Renew", request, default);
+
     public Task ReleaseAsync(ulong leaseId) =>
         channel.UnaryAsync<ReleaseRequest, ReleaseResponse>(
             "/barbroker.v1.Broker/Release", new ReleaseRequest { LeaseId = leaseId }, new CallOptions(Deadline: time.GetUtcNow() + ReleaseTimeout));

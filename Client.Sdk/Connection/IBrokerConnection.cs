@@ -25,6 +25,9 @@ internal interface IBrokerConnection : IAsyncDisposable
     ValueTask<OwnedDescriptor> ClaimAsync(InBandDescriptor descriptor);
 
     /// <exception cref="BarBroker.Grpc.RpcException">The call failed.</exception>
+    Task<RenewResponse> RenewAsync(RenewRequest request);
+
+    /// <exception cref="BarBroker.Grpc.RpcException">The call failed.</exception>
     Task ReleaseAsync(ulong leaseId);
 
     /// <summary>Goes on until the broker or the connection ends it, or the caller the enumeration.</summary>

@@ -17,6 +17,9 @@ internal sealed partial class LeaseBook
     // Each with the newest Acquire that was under way when it was heard of: the lease can be none but theirs.
     private readonly Dictionary<ulong, (LeaseEnded Ended, ulong NewestAcquisition)> _endedEarly = [];
 
+    // Announced while an Acquire is under way whose lease it may be, as above.
+    private readonly Dictionary<ulong, (LeaseNotice Notice, ulong NewestAcquisition)> _announcedEarly = [];
+
     // Acquires under way by their own number, the oldest first.
     private readonly SortedSet<ulong> _acquisitions = [];
     private ulong _newestAcquisition;
@@ -43,6 +46,9 @@ internal sealed partial class LeaseBook
                 break;
             case WatchEvent.EventOneofCase.LeaseEnded:
                 End(change.LeaseEnded);
+                break;
+            case WatchEvent.EventOneofCase.LeaseEnding:
+                Announce(change.LeaseEnding.LeaseId, WireTypes.ParseNotice(change.LeaseEnding));
                 break;
             case WatchEvent.EventOneofCase.DeviceSuspended:
                 Suspend(change.DeviceSuspended.Device, WireTypes.ParseSuspension(change.DeviceSuspended));
@@ -108,6 +114,7 @@ internal sealed partial class LeaseBook
     private void Add(BarLease lease, long snapshotsBefore)
     {
         LeaseEnded? ended = null;
+        LeaseNotice? notice = null;
         bool closed;
         bool snapshotSince;
         lock (_lock)
@@ -118,12 +125,22 @@ internal sealed partial class LeaseBook
                 ended = early.Ended;
             }
 
+            if (_announcedEarly.Remove(lease.Id, out (LeaseNotice Notice, ulong) announced))
+            {
+                notice = announced.Notice;
+            }
+
             snapshotSince = _snapshots != snapshotsBefore;
             if (!closed && ended is null)
             {
                 _live.Add(lease.Id, lease);
                 SuspendIfItsDeviceIs(lease);
             }
+        }
+
+        if (notice is not null)
+        {
+            lease.Announce(notice);
         }
 
         if (closed)
@@ -152,14 +169,34 @@ internal sealed partial class LeaseBook
 
             // A process that never stops acquiring must not keep the end of every lease that it ever had.
             ulong oldest = _acquisitions.Count == 0 ? ulong.MaxValue : _acquisitions.Min;
-            foreach ((ulong lease, (_, ulong newest)) in _endedEarly)
+            ForgetBefore(oldest, _endedEarly);
+            ForgetBefore(oldest, _announcedEarly);
+        }
+    }
+
+    private static void ForgetBefore<T>(ulong oldest, Dictionary<ulong, (T What, ulong NewestAcquisition)> early)
+    {
+        foreach ((ulong lease, (_, ulong newest)) in early)
+        {
+            if (newest < oldest)
             {
-                if (newest < oldest)
-                {
-                    _endedEarly.Remove(lease);
-                }
+                early.Remove(lease);
             }
         }
+    }
+
+    private void Announce(ulong leaseId, LeaseNotice notice)
+    {
+        BarLease? lease;
+        lock (_lock)
+        {
+            if (!_live.TryGetValue(leaseId, out lease) && _acquisitions.Count > 0)
+            {
+                _announcedEarly[leaseId] = (notice, _newestAcquisition);
+            }
+        }
+
+        lease?.Announce(notice);
     }
 
     private void End(LeaseEnded ended)
@@ -190,6 +227,14 @@ internal sealed partial class LeaseBook
         foreach (BarLease lease in missing)
         {
             EndIfRevoked(lease);
+        }
+
+        foreach (Lease lease in snapshot.Leases)
+        {
+            if (WireTypes.ParseNotice(lease) is { } notice)
+            {
+                Announce(lease.LeaseId, notice);
+            }
         }
     }
 

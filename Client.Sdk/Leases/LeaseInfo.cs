@@ -4,6 +4,7 @@ using BarBroker.V1;
 namespace BarBroker.Client.Leases;
 
 /// <summary>What a lease is; it never changes.</summary>
+/// <remarks>When it expires does: that stands in <see cref="BarLease.ExpireTime"/>.</remarks>
 internal sealed record LeaseInfo(
     ulong Id,
     string Device,

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using BarBroker.V1;
+using Google.Protobuf.WellKnownTypes;
 
 namespace BarBroker.Client.Leases;
 
@@ -38,6 +39,7 @@ internal static class WireTypes
         EndReason.ProcessExited => LeaseEndReason.ProcessExited,
         EndReason.DeviceGone => LeaseEndReason.DeviceGone,
         EndReason.Shutdown => LeaseEndReason.Shutdown,
+        EndReason.Expired => LeaseEndReason.Expired,
         _ => LeaseEndReason.Unknown,
     };
 
@@ -50,6 +52,22 @@ internal static class WireTypes
             _ => DeviceSuspendReason.Unknown,
         },
         suspended.Message);
+
+    public static LeaseNotice ParseNotice(LeaseEnding ending) => new(ParseEndReason(ending.Reason), ending.EndTime?.ToDateTimeOffset() ?? DateTimeOffset.MinValue, ending.Message);
+
+    /// <summary>Of a lease that a snapshot has; null when its end was not announced.</summary>
+    public static LeaseNotice? ParseNotice(Lease lease) => lease.Ending == EndReason.Unspecified
+        ? null
+        : new LeaseNotice(ParseEndReason(lease.Ending), lease.ExpireTime?.ToDateTimeOffset() ?? DateTimeOffset.MinValue, "its end was announced");
+
+    /// <summary>Null asks for as long as the grant allows.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">It is not positive.</exception>
+    public static Duration? ToWire(TimeSpan? leaseTime) => leaseTime switch
+    {
+        null => null,
+        { } time when time > TimeSpan.Zero => Duration.FromTimeSpan(time),
+        _ => throw new ArgumentOutOfRangeException(nameof(leaseTime), leaseTime, "A lease lives longer than no time."),
+    };
 
     public static int ParseBar(uint bar) => bar <= 5 ? (int)bar : throw new FormatException($"BAR {bar} is none of 0 to 5");
 

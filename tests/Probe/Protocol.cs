@@ -47,6 +47,9 @@ internal sealed record ProbeRequest
     /// <summary>Asks for a peer-to-peer lease.</summary>
     public bool P2P { get; init; }
 
+    /// <summary>How long the lease is to live; null: as long as it may.</summary>
+    public TimeSpan? LeaseTime { get; init; }
+
     /// <summary>Asks for read-write rather than read-only.</summary>
     public bool Writable { get; init; }
 
@@ -107,6 +110,9 @@ internal enum ProbeOperation
 
     /// <summary>Waits until the SDK reports the lease's end; answers with the reason.</summary>
     AwaitEnd,
+
+    /// <summary>Waits until the SDK reports that the lease will end; answers with the reason.</summary>
+    AwaitNotice,
 
     /// <summary>Waits for the next that the SDK says about the lease's device: <c>suspended REASON</c>, <c>resumed</c> or <c>resumed after a reset</c>.</summary>
     NextDeviceNews,

@@ -129,8 +129,11 @@ internal sealed class Session : IAsyncDisposable
                 await lease.ReleaseAsync(CancellationToken.None);
                 return new ProbeReply();
             case ProbeOperation.AwaitEnd:
-                await Task.Delay(Timeout.Infinite, lease.Ended).ContinueWith(_ => { }, TaskScheduler.Default);
+                await CancellationOf(lease.Ended);
                 return new ProbeReply { Text = lease.EndReason.ToString() };
+            case ProbeOperation.AwaitNotice:
+                await CancellationOf(lease.EndAnnounced);
+                return new ProbeReply { Text = lease.Notice!.Reason.ToString() };
             case ProbeOperation.NextDeviceNews:
                 return new ProbeReply { Text = await _deviceNews[request.Lease].ReadAsync() };
             case ProbeOperation.RawMap:
@@ -148,10 +151,13 @@ internal sealed class Session : IAsyncDisposable
         }
     }
 
+    private static Task CancellationOf(CancellationToken token)
+        => Task.Delay(Timeout.Infinite, token).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+
     private async Task<ProbeReply> AcquireAsync(ProbeRequest request)
     {
         BarBrokerClient connection = _connections[request.Connection];
-        AcquireOptions options = new() { Access = request.Writable ? LeaseAccess.ReadWrite : LeaseAccess.ReadOnly, P2P = request.P2P };
+        AcquireOptions options = new() { Access = request.Writable ? LeaseAccess.ReadWrite : LeaseAccess.ReadOnly, P2P = request.P2P, LeaseTime = request.LeaseTime };
         ProbeRange[] ranges = request.Ranges ?? [new ProbeRange(request.Offset, request.Length)];
         BarLease lease = request.Window is { } window
             ? await connection.AcquireAsync(request.Device!, window, options, CancellationToken.None)

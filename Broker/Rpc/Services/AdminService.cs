@@ -73,14 +73,25 @@ internal sealed partial class AdminService(ServedDevices devices, LeaseTable lea
 
     private async Task<RevokeResponse> RevokeAsync(RevokeRequest request, ServerCallContext context)
     {
-        EndResult result = request.TargetCase == RevokeRequest.TargetOneofCase.LeaseId
-            ? await leases.RevokeAsync(new LeaseId(request.LeaseId)) ?? throw Errors.LeaseUnknown(request.LeaseId, "The broker")
-            : await leases.RevokeAsync(ReadTarget(request));
+        TimeSpan grace = RequestReader.ReadGrace(request.Grace);
+        EndResult result = await EndAsync(request, grace);
         PeerCredentials peer = context.Connection.Credentials;
         ServiceLog.RevokeCalled(logger, Describe(request), peer.Uid, peer.Pid, result.Ended.Length, result.Unconfirmed.Length);
         return result.Unconfirmed.IsEmpty
             ? new RevokeResponse { LeaseIds = { result.Ended.Select(id => id.Value) } }
             : throw Errors.RevokeUnconfirmed(result.Unconfirmed);
+    }
+
+    private async Task<EndResult> EndAsync(RevokeRequest request, TimeSpan grace)
+    {
+        if (request.TargetCase == RevokeRequest.TargetOneofCase.LeaseId)
+        {
+            LeaseId id = new(request.LeaseId);
+            return await (grace > TimeSpan.Zero ? leases.RevokeAsync(id, grace) : leases.RevokeAsync(id)) ?? throw Errors.LeaseUnknown(request.LeaseId, "The broker");
+        }
+
+        Func<Lease, bool> target = ReadTarget(request);
+        return await (grace > TimeSpan.Zero ? leases.RevokeAsync(target, grace) : leases.RevokeAsync(target));
     }
 
     /// <summary>What was found to be revoked, in words.</summary>

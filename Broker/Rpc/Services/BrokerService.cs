@@ -19,6 +19,7 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, Wa
     {
         binder.Unary<ListDevicesRequest, ListDevicesResponse>("ListDevices", ListDevices);
         binder.Unary<AcquireRequest, AcquireResponse>("Acquire", AcquireAsync);
+        binder.Unary<RenewRequest, RenewResponse>("Renew", Renew);
         binder.Unary<ReleaseRequest, ReleaseResponse>("Release", ReleaseAsync);
         binder.ServerStreaming<WatchRequest, WatchEvent>("Watch", WatchAsync);
     }
@@ -44,7 +45,9 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, Wa
         LeaseAccess access = RequestReader.ReadAccess(request.Access);
         bool byTicket = RequestReader.ReadTicketDelivery(request.Delivery);
         RequestReader.CheckP2P(request.P2P, access, target);
+        TimeSpan? time = RequestReader.ReadLeaseTime(request.LeaseTime);
         LeaseRequest decided = Decide(target, access, request.P2P, context);
+        decided = decided with { Terms = LeaseTerms.Of(time, decided.Terms.MaxTime, decided.Terms.MaxRenewals) };
         try
         {
             if (byTicket)
@@ -117,6 +120,20 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, Wa
             && FindProblem(devices[definition.Name], wanted.Ranges) is { } problem)
         {
             throw Errors.From(problem, definition.Name);
+        }
+    }
+
+    private Task<RenewResponse> Renew(RenewRequest request, ServerCallContext context)
+    {
+        TimeSpan? time = RequestReader.ReadLeaseTime(request.LeaseTime);
+        try
+        {
+            LeaseInfo lease = leases.Renew(context.Connection, new LeaseId(request.LeaseId), time) ?? throw Errors.LeaseUnknown(request.LeaseId, "This connection");
+            return Task.FromResult(new RenewResponse { Lease = lease.ToMessage() });
+        }
+        catch (LeaseRefusedException refused)
+        {
+            throw Errors.From(refused);
         }
     }
 

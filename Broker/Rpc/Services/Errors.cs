@@ -25,6 +25,8 @@ internal static class Errors
             LeaseRefusal.ShuttingDown => (StatusCode.Unavailable, Reasons.ShuttingDown),
             LeaseRefusal.ConnectionEnded => (StatusCode.Cancelled, Reasons.ConnectionEnded),
             LeaseRefusal.Revoked => (StatusCode.Aborted, Reasons.LeaseRevoked),
+            LeaseRefusal.Ending => (StatusCode.FailedPrecondition, Reasons.LeaseEnding),
+            LeaseRefusal.TooManyRenewals => (StatusCode.ResourceExhausted, Reasons.TooManyRenewals),
             LeaseRefusal.WatchExists => (StatusCode.FailedPrecondition, Reasons.WatchExists),
             _ => throw new InvalidOperationException($"{refused.Refusal} has no status."),
         };

@@ -20,6 +20,8 @@ internal static class Messages
         Exclusive = lease.Exclusive,
         MemoryType = lease.MemoryType.ToMessage(),
         P2P = lease.P2P,
+        ExpireTime = lease.ExpireTime is { } time ? Timestamp.FromDateTimeOffset(time) : null,
+        Ending = lease.Ending?.ToMessage() ?? V1.EndReason.Unspecified,
     };
 
     public static V1.HeldLease ToHeldLease(this LeaseInfo lease) => new()
@@ -29,6 +31,7 @@ internal static class Messages
         State = lease.State switch
         {
             LeaseState.Active => V1.LeaseState.Active,
+            LeaseState.Noticed => V1.LeaseState.Noticed,
             LeaseState.Ending => V1.LeaseState.Ending,
             LeaseState.Quarantined => V1.LeaseState.Quarantined,
 
@@ -62,6 +65,12 @@ internal static class Messages
                 {
                     Leases = { snapshot.Leases.Select(ToMessage) },
                     Suspended = { snapshot.Suspended.Select(DeviceMessages.ToMessage) },
+                };
+                break;
+            case LeaseEndingEvent ending:
+                message.LeaseEnding = new V1.LeaseEnding
+                {
+                    LeaseId = ending.Id.Value, Reason = ending.Reason.ToMessage(), EndTime = Timestamp.FromDateTimeOffset(ending.Time), Message = Describe(ending),
                 };
                 break;
             case LeaseEndedEvent ended:
@@ -131,8 +140,12 @@ internal static class Messages
         EndReason.ProcessExited => V1.EndReason.ProcessExited,
         EndReason.DeviceGone => V1.EndReason.DeviceGone,
         EndReason.Shutdown => V1.EndReason.Shutdown,
+        EndReason.Expired => V1.EndReason.Expired,
         _ => V1.EndReason.Unspecified,
     };
+
+    private static string Describe(LeaseEndingEvent ending)
+        => $"{(ending.Reason == EndReason.Revoked ? "An administrator revokes the lease" : "The lease ends")} at {ending.Time.UtcDateTime:HH:mm:ss.fff} UTC. Release it before.";
 
     private static string Describe(LeaseEndedEvent ended)
     {
@@ -144,6 +157,7 @@ internal static class Messages
             EndReason.ProcessExited => "The process that made the connection ended.",
             EndReason.DeviceGone => "The device went away.",
             EndReason.Shutdown => "The broker is shutting down.",
+            EndReason.Expired => "The lease's time was over, and it was not renewed.",
             _ => "",
         };
         return ended.Confirmed ? reason : $"{reason} The kernel could not confirm that its memory can no longer be reached.";

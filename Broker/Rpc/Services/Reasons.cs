@@ -43,6 +43,10 @@ internal static class Reasons
     public const string RevokeUnconfirmed = "REVOKE_UNCONFIRMED";
     public const string PageSizeInvalid = "PAGE_SIZE_INVALID";
     public const string PageTokenInvalid = "PAGE_TOKEN_INVALID";
+    public const string LeaseEnding = "LEASE_ENDING";
+    public const string LeaseTimeInvalid = "LEASE_TIME_INVALID";
+    public const string TooManyRenewals = "TOO_MANY_RENEWALS";
+    public const string GraceInvalid = "GRACE_INVALID";
     public const string WatchExists = "WATCH_EXISTS";
     public const string ExportFailed = "EXPORT_FAILED";
 }

@@ -3,6 +3,7 @@ using System.Globalization;
 using BarBroker.Devices;
 using BarBroker.Grpc;
 using BarBroker.Policy;
+using Google.Protobuf.WellKnownTypes;
 using V1 = BarBroker.V1;
 
 namespace BarBroker.Rpc.Services;
@@ -10,6 +11,12 @@ namespace BarBroker.Rpc.Services;
 /// <summary>Turns requests into the domain's types, or says what is wrong with them. Knows neither policy nor devices.</summary>
 internal static class RequestReader
 {
+    /// <summary>Ten years: what is meant to be without an end leaves it unset.</summary>
+    private static readonly TimeSpan LongestLease = TimeSpan.FromDays(3650);
+
+    /// <summary>Who has to wait longer should say so again.</summary>
+    private static readonly TimeSpan LongestGrace = TimeSpan.FromHours(1);
+
     // Fields of AcquireRequest, as violations name them.
     public const string WindowField = "window";
     public const string RangesField = "ranges.ranges";
@@ -87,6 +94,33 @@ internal static class RequestReader
         return token.Length == 0 || ulong.TryParse(token, NumberStyles.None, CultureInfo.InvariantCulture, out last)
             ? (last, size == 0 ? int.MaxValue : size)
             : throw RpcErrors.CreateBadRequest($"page_token {Show(token)} is none: it is the next_page_token of an answer, or empty.", Reasons.PageTokenInvalid, "page_token");
+    }
+
+    /// <summary>Of a lease; null where none was asked for.</summary>
+    public static TimeSpan? ReadLeaseTime(Duration? time) => ReadSpan(time, TimeSpan.FromTicks(1), LongestLease, Reasons.LeaseTimeInvalid, "lease_time");
+
+    /// <summary>Before a revoke; 0 where none was asked for.</summary>
+    public static TimeSpan ReadGrace(Duration? grace) => ReadSpan(grace, TimeSpan.Zero, LongestGrace, Reasons.GraceInvalid, "grace") ?? TimeSpan.Zero;
+
+    private static TimeSpan? ReadSpan(Duration? span, TimeSpan least, TimeSpan most, string reason, string field)
+    {
+        if (span is null)
+        {
+            return null;
+        }
+
+        // Durations have nanoseconds, and more years than a TimeSpan.
+        if (span is { Seconds: >= 0, Nanos: >= 0 and < 1_000_000_000 } && span.Seconds <= (long)most.TotalSeconds)
+        {
+            TimeSpan read = TimeSpan.FromSeconds(span.Seconds) + TimeSpan.FromTicks((span.Nanos + 99) / 100);
+            if (read >= least && read <= most)
+            {
+                return read;
+            }
+        }
+
+        string lower = least > TimeSpan.Zero ? "more than 0" : "0 or more";
+        throw RpcErrors.CreateBadRequest($"{field} is {span.Seconds} s and {span.Nanos} ns; it is {lower}, and at most {most.TotalSeconds:0} s.", reason, field);
     }
 
     /// <summary>The target, for the log.</summary>

@@ -6,9 +6,9 @@ namespace BarBroker.EndToEnd.Harness;
 /// <summary>One connection of a probe.</summary>
 internal sealed class Client(ProbeProcess probe, int connection) : IAsyncDisposable
 {
-    internal Task<ClientLease> AcquireAsync(string window, bool writable = true, string device = Machine.Board, bool p2p = false)
+    internal Task<ClientLease> AcquireAsync(string window, bool writable = true, string device = Machine.Board, bool p2p = false, TimeSpan? leaseTime = null)
     {
-        return AcquireAsync(new ProbeRequest { Operation = ProbeOperation.Acquire, Device = device, Window = window, Writable = writable, P2P = p2p });
+        return AcquireAsync(new ProbeRequest { Operation = ProbeOperation.Acquire, Device = device, Window = window, Writable = writable, P2P = p2p, LeaseTime = leaseTime });
     }
 
     internal Task<ClientLease> AcquireRangeAsync(ulong offset, ulong length, bool writable = true, int bar = Machine.BoardBar, string device = Machine.Board)
@@ -86,6 +86,9 @@ internal sealed class ClientLease(ProbeProcess probe, int number, ProbeLease pro
 
     /// <summary>The reason that the SDK was told.</summary>
     internal async Task<string> EndAsync() => (await AskAsync(ProbeOperation.AwaitEnd)).Text!;
+
+    /// <summary>The reason for which it will end, once the SDK was told.</summary>
+    internal async Task<string> NoticeAsync() => (await AskAsync(ProbeOperation.AwaitNotice)).Text!;
 
     /// <summary>The next that the SDK was told about the device: suspended, resumed.</summary>
     internal async Task<string> NextDeviceNewsAsync() => (await AskAsync(ProbeOperation.NextDeviceNews)).Text!;

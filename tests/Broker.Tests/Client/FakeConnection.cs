@@ -74,6 +74,15 @@ internal sealed class FakeConnection : IBrokerConnection
     public ValueTask<OwnedDescriptor> ClaimAsync(InBandDescriptor descriptor) =>
         ValueTask.FromResult(OnClaim?.Invoke(descriptor) ?? Files.Reopen(_memory[descriptor.FdSerial], OpenFlags.ReadWrite));
 
+    public Func<RenewRequest, Task<RenewResponse>> OnRenew { get; set; } = request => Task.FromResult(new RenewResponse { Lease = new Lease { LeaseId = request.LeaseId } });
+
+    public Task<RenewResponse> RenewAsync(RenewRequest request) => OnRenew(request);
+
+    public void SendEnding(ulong leaseId, DateTimeOffset time) => Send(new WatchEvent
+    {
+        LeaseEnding = new LeaseEnding { LeaseId = leaseId, Reason = EndReason.Revoked, EndTime = Google.Protobuf.WellKnownTypes.Timestamp.FromDateTimeOffset(time), Message = "soon" },
+    });
+
     public Task ReleaseAsync(ulong leaseId)
     {
         Released.Enqueue(leaseId);

@@ -100,6 +100,41 @@ public sealed class RealBrokerTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_lease_is_renewed_for_as_long_as_it_began_with_and_ends_when_it_is_not()
+    {
+        AcquireOptions options = new() { Access = LeaseAccess.ReadWrite, LeaseTime = TimeSpan.FromHours(1) };
+        await using BarLease lease = await _client.AcquireAsync("sim0", "left", options, Cancelled);
+        using MappedBar bar = lease.Map();
+        DateTimeOffset first = lease.ExpireTime!.Value;
+        Assert.InRange(first, DateTimeOffset.UtcNow + TimeSpan.FromMinutes(50), DateTimeOffset.UtcNow + TimeSpan.FromMinutes(70));
+        Assert.InRange((await lease.RenewAsync(cancellationToken: Cancelled))!.Value, first, first + TimeSpan.FromMinutes(10));
+        bar.Write32(0, 1);
+
+        await lease.RenewAsync(TimeSpan.FromMilliseconds(1), Cancelled);
+
+        await EndOf(lease);
+        Assert.Equal(LeaseEndReason.Expired, lease.EndReason);
+        Assert.Throws<LeaseRevokedException>(() => bar.Read32(0));
+    }
+
+    [Fact]
+    public async Task A_holder_that_is_told_of_its_end_puts_things_in_order_and_releases()
+    {
+        await using BarLease lease = await _client.AcquireAsync("sim0", "left", LeaseAccess.ReadWrite, Cancelled);
+        using MappedBar bar = lease.Map();
+        Task<BarBroker.Leases.EndResult> revoke = _broker.Leases.RevokeAsync(_ => true, TimeSpan.FromHours(1));
+        await WaitFor(lease.EndAnnounced);
+        Assert.Equal(LeaseEndReason.Revoked, lease.Notice!.Reason);
+        bar.Write32(0, 1);
+        RpcException refused = await Assert.ThrowsAsync<RpcException>(() => lease.RenewAsync(cancellationToken: Cancelled));
+        Assert.Equal((StatusCode.FailedPrecondition, "LEASE_ENDING"), (refused.StatusCode, refused.GetReason()));
+
+        await lease.ReleaseAsync(Cancelled);
+
+        Assert.Single((await revoke).Ended);
+    }
+
+    [Fact]
     public async Task What_somebody_holds_is_refused_until_it_is_released()
     {
         await using BarBrokerClient other = await BarBrokerClient.ConnectAsync(_broker.SocketPath, Cancelled);

@@ -25,8 +25,8 @@ public sealed class StatusViewTests
 
         Assert.Equal("nvme0  0000:01:00.0  GONE  2 leases", lines[0]);
         Assert.Equal("  BAR 0  0x10000        [##..!..........x]", lines[1]);
-        Assert.Equal("7 0 0x0+0x2000 doorbell rw exclusive active 1000 42 3 min", Words(lines[3]));
-        Assert.Equal("8 0 0x4000+0x1000 doorbell rw exclusive QUARANTINED 1000 42 3 min", Words(lines[4]));
+        Assert.Equal("7 0 0x0+0x2000 doorbell rw exclusive active 1000 42 3 min -", Words(lines[3]));
+        Assert.Equal("8 0 0x4000+0x1000 doorbell rw exclusive QUARANTINED 1000 42 3 min -", Words(lines[4]));
         Assert.DoesNotContain(lines, line => line.Contains('\u001b', StringComparison.Ordinal));
     }
 
@@ -56,8 +56,25 @@ public sealed class StatusViewTests
         string[] lines = Render([device], [held]);
 
         Assert.Equal("  BAR 0  0x10000        [..=.....=.......]", lines[1]);
-        Assert.Equal("7 0 0x8000+0x1000 doorbell rw shared wc p2p active 1000 42 3 min", Words(lines[3]));
+        Assert.Equal("7 0 0x8000+0x1000 doorbell rw shared wc p2p active 1000 42 3 min -", Words(lines[3]));
         Assert.Equal("0x2000+0x1000", Words(lines[4]));
+    }
+
+    [Fact]
+    public void How_long_a_lease_has_left_stands_behind_it()
+    {
+        Device device = new() { Device_ = "nvme0", Address = "0000:01:00.0", State = DeviceState.Serving, Bars = { new Bar { Bar_ = 0, Size = 0x10000 } } };
+        HeldLease expires = Held(7, 0, 0x1000, LeaseState.Active, exclusive: true);
+        expires.Lease.ExpireTime = Timestamp.FromDateTimeOffset(Now + TimeSpan.FromMinutes(2));
+        HeldLease noticed = Held(8, 0x8000, 0x1000, LeaseState.Noticed, exclusive: true);
+        noticed.Lease.ExpireTime = Timestamp.FromDateTimeOffset(Now + TimeSpan.FromSeconds(9));
+
+        string[] lines = Render([device], [expires, noticed]);
+
+        // One with notice is held until then.
+        Assert.Equal("  BAR 0  0x10000        [#.......#.......]", lines[1]);
+        Assert.EndsWith("active 1000 42 3 min 2 min", Words(lines[3]), StringComparison.Ordinal);
+        Assert.EndsWith("noticed 1000 42 3 min 9 s", Words(lines[4]), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -12,7 +12,7 @@ namespace BarBroker.Tests.Grpc;
 
 public sealed class BuiltInServiceTests
 {
-    private static readonly string[] ImportOrder = ["barbroker/v1/broker.proto", "barbroker/v1/lease.proto"];
+    private static readonly string[] ImportOrder = ["barbroker/v1/broker.proto", "barbroker/v1/lease.proto", "google/protobuf/timestamp.proto", "google/protobuf/duration.proto"];
 
     private static CancellationToken TestToken => TestContext.Current.CancellationToken;
 

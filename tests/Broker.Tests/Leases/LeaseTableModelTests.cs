@@ -4,6 +4,7 @@ using BarBroker.Leases;
 using FsCheck;
 using FsCheck.Fluent;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Xunit;
 
 namespace BarBroker.Tests.Leases;
@@ -25,7 +26,7 @@ public sealed class LeaseTableModelTests
     {
         Gen<Step> step =
             from kind in Gen.Elements(
-                StepKind.Acquire, StepKind.Acquire, StepKind.Acquire, StepKind.Release, StepKind.Revoke, StepKind.RevokeAll, StepKind.Close, StepKind.Exit,
+                StepKind.Acquire, StepKind.Acquire, StepKind.Acquire, StepKind.Release, StepKind.Renew, StepKind.Revoke, StepKind.RevokeLater, StepKind.RevokeAll, StepKind.Wait, StepKind.Close, StepKind.Exit,
                 StepKind.FailExport, StepKind.FailRevokes, StepKind.ConfirmRevokes, StepKind.HoldExports, StepKind.HoldRevokes, StepKind.LetOneOn, StepKind.LetAllOn)
             from a in Gen.Choose(0, 63)
             from b in Gen.Choose(1, 4)
@@ -49,8 +50,11 @@ public sealed class LeaseTableModelTests
     {
         Acquire,
         Release,
+        Renew,
         Revoke,
+        RevokeLater,
         RevokeAll,
+        Wait,
         Close,
         Exit,
         FailExport,
@@ -68,6 +72,7 @@ public sealed class LeaseTableModelTests
     {
         private readonly FakeBarDevice _device;
         private readonly LeaseTable _table;
+        private readonly FakeTimeProvider _time = new();
         private readonly FakeConnection[] _connections = new FakeConnection[Connections];
         private readonly List<Task> _calls = [];
         private readonly List<Task> _watchers = [];
@@ -78,7 +83,7 @@ public sealed class LeaseTableModelTests
         public Run(FakeBarDevice device)
         {
             _device = device;
-            _table = new LeaseTable([_device], new LeaseLimits(), TimeProvider.System, NullLogger<LeaseTable>.Instance);
+            _table = new LeaseTable([_device], new LeaseLimits(), _time, NullLogger<LeaseTable>.Instance);
             for (int i = 0; i < Connections; i++)
             {
                 Connect(i);
@@ -96,6 +101,14 @@ public sealed class LeaseTableModelTests
             // Everything that waits goes on, nothing fails any more, and the table comes to its end.
             Play(new Step(StepKind.ConfirmRevokes, 0, 1, false));
             Play(new Step(StepKind.LetAllOn, 0, 1, false));
+
+            // All periods of grace are over.
+            while (Task.WhenAll(_calls) is { IsCompleted: false } calls)
+            {
+                _time.Advance(TimeSpan.FromSeconds(5));
+                await Task.WhenAny(calls, Task.Delay(TimeSpan.FromMilliseconds(1)));
+            }
+
             await Task.WhenAll(_calls);
             (_, Task watchersLeft) = await _table.ShutdownAsync();
             await watchersLeft;
@@ -121,6 +134,15 @@ public sealed class LeaseTableModelTests
                     break;
                 case StepKind.Revoke:
                     _calls.Add(_table.RevokeAsync(id));
+                    break;
+                case StepKind.Renew:
+                    Renew(connection, id, step);
+                    break;
+                case StepKind.RevokeLater:
+                    _calls.Add(step.Flag ? (Task)_table.RevokeAsync(id, Seconds(step.B)) : _table.RevokeAsync(lease => lease.Holder.Connection == connection, Seconds(step.B)));
+                    break;
+                case StepKind.Wait:
+                    _time.Advance(Seconds(step.B));
                     break;
                 case StepKind.RevokeAll:
                     _calls.Add(_table.RevokeAsync(lease => step.Flag || lease.Holder.Connection == connection));
@@ -161,6 +183,20 @@ public sealed class LeaseTableModelTests
             }
         }
 
+        private static TimeSpan Seconds(int count) => TimeSpan.FromSeconds(count);
+
+        private void Renew(FakeConnection connection, LeaseId id, Step step)
+        {
+            try
+            {
+                _table.Renew(connection, id, step.Flag ? Seconds(step.B) : null);
+            }
+            catch (LeaseRefusedException refused)
+            {
+                Assert.Contains(refused.Refusal, (LeaseRefusal[])[LeaseRefusal.Ending, LeaseRefusal.TooManyRenewals]);
+            }
+        }
+
         private void Connect(int slot)
         {
             FakeConnection connection = new(++_lastConnection, uid: (uint)slot);
@@ -177,7 +213,7 @@ public sealed class LeaseTableModelTests
             ExportOptions options = new(LeaseAccess.ReadWrite, step.Combining ? MemoryType.WriteCombining : MemoryType.Uncached);
             try
             {
-                AcquiredLease acquired = await _table.AcquireAsync(connection, new LeaseRequest(_device, null, ranges, options, step.Flag), CancellationToken.None);
+                AcquiredLease acquired = await _table.AcquireAsync(connection, new LeaseRequest(_device, null, ranges, options, step.Flag) { Terms = TermsOf(step) }, CancellationToken.None);
                 Assert.True(_active.TryAdd(acquired.Lease.Id, connection));
             }
             catch (LeaseRefusedException)
@@ -185,6 +221,9 @@ public sealed class LeaseTableModelTests
                 // Often right; what must hold is checked elsewhere.
             }
         }
+
+        /// <summary>Without an end, or with a short one and few renewals.</summary>
+        private static LeaseTerms TermsOf(Step step) => step.A % 3 == 0 ? LeaseTerms.Unlimited : LeaseTerms.Of(Seconds(step.B), Seconds(4), step.Gap);
 
         private async Task WatchAsync(LeaseFeed feed)
         {

@@ -7,6 +7,7 @@ using BarBroker.Transport;
 using BarBroker.Transport.Counting;
 using BarBroker.V1;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Xunit;
 
 namespace BarBroker.Tests.Rpc;
@@ -41,7 +42,7 @@ public abstract class ServiceTest : IAsyncLifetime
     protected ServiceTest()
     {
         Served = new ServedDevices(PolicyReader.Read(System.Text.Encoding.UTF8.GetBytes(PolicyText), "policy.json"), [Device]);
-        Table = new LeaseTable([Device], new LeaseLimits { PerConnection = 3 }, TimeProvider.System, NullLogger<LeaseTable>.Instance);
+        Table = new LeaseTable([Device], new LeaseLimits { PerConnection = 3 }, Time, NullLogger<LeaseTable>.Instance);
         Broker = new ServiceCalls(new BrokerService(Served, Table, new WarningThrottle(TimeProvider.System), NullLogger<BrokerService>.Instance));
         Admin = new ServiceCalls(new AdminService(Served, Table, new WireCounters(), NullLogger<AdminService>.Instance));
     }
@@ -49,6 +50,8 @@ public abstract class ServiceTest : IAsyncLifetime
     internal FakeBarDevice Device { get; } = new();
 
     internal ServedDevices Served { get; }
+
+    internal FakeTimeProvider Time { get; } = new();
 
     internal LeaseTable Table { get; }
 

@@ -71,6 +71,45 @@ public sealed class RedeemTests
     }
 
     [Fact]
+    public async Task A_redeemed_lease_is_renewed_by_its_acquirer_and_its_connection_ends_with_its_time()
+    {
+        FakeTimeProvider time = new();
+        await using TicketHost host = await TicketHost.StartAsync(time);
+        await using UnixGrpcChannel channel = await host.ConnectAsync();
+        AcquireResponse acquired = await TicketHost.AcquireAsync(channel, leaseTime: TimeSpan.FromSeconds(10));
+        using RedeemClient client = await host.RedeemAsync(acquired.Ticket.Secret);
+        Assert.Equal(Granted, await client.ReadAsync());
+        time.Advance(TimeSpan.FromSeconds(9));
+
+        RenewResponse renewed = await channel.UnaryAsync<RenewRequest, RenewResponse>(
+            "/barbroker.v1.Broker/Renew", new RenewRequest { LeaseId = acquired.Lease.LeaseId }, new CallOptions(CancellationToken: TestToken));
+        Assert.Equal(time.GetUtcNow() + TimeSpan.FromSeconds(10), renewed.Lease.ExpireTime.ToDateTimeOffset());
+        time.Advance(TimeSpan.FromSeconds(9));
+        Assert.Single(host.Leases.List(_ => true));
+        time.Advance(TimeSpan.FromSeconds(2));
+
+        Assert.EndsWith("Expired", await host.NextEndAsync(), StringComparison.Ordinal);
+        Assert.Null(await client.ReadAsync());
+    }
+
+    [Fact]
+    public async Task Who_redeemed_a_ticket_hears_of_an_announced_end_when_it_comes()
+    {
+        FakeTimeProvider time = new();
+        await using TicketHost host = await TicketHost.StartAsync(time);
+        using RedeemClient client = await host.RedeemAsync((await host.AcquireAsync()).Ticket.Secret);
+        Assert.Equal(Granted, await client.ReadAsync());
+        Task<EndResult> revoke = host.Leases.RevokeAsync(_ => true, TimeSpan.FromSeconds(10));
+        Task<int?> next = client.ReadAsync();
+        time.Advance(TimeSpan.FromSeconds(9));
+        Assert.False(next.IsCompleted);
+        time.Advance(TimeSpan.FromSeconds(2));
+
+        Assert.Single((await revoke).Ended);
+        Assert.Null(await next);
+    }
+
+    [Fact]
     public async Task A_client_that_shuts_down_its_sending_side_gives_the_lease_back()
     {
         await using TicketHost host = await TicketHost.StartAsync();

@@ -11,6 +11,7 @@ using BarBroker.Transport;
 using BarBroker.Transport.Counting;
 using BarBroker.Unix;
 using BarBroker.V1;
+using Google.Protobuf.WellKnownTypes;
 using Microsoft.Extensions.Logging;
 using Xunit;
 
@@ -71,7 +72,7 @@ internal sealed class TicketHost : IAsyncDisposable
 
     internal Task<UnixGrpcChannel> ConnectAsync() => UnixGrpcChannel.ConnectAsync(SocketPath, TestContext.Current.CancellationToken);
 
-    internal static Task<AcquireResponse> AcquireAsync(UnixGrpcChannel channel, ulong page = 0) => channel.UnaryAsync<AcquireRequest, AcquireResponse>(
+    internal static Task<AcquireResponse> AcquireAsync(UnixGrpcChannel channel, ulong page = 0, TimeSpan? leaseTime = null) => channel.UnaryAsync<AcquireRequest, AcquireResponse>(
         "/barbroker.v1.Broker/Acquire",
         new AcquireRequest
         {
@@ -79,6 +80,7 @@ internal sealed class TicketHost : IAsyncDisposable
             Ranges = new BarRanges { Bar = 2, Ranges = { new V1.Range { Offset = page * 4096, Length = 4096 } } },
             Access = V1.Access.ReadWrite,
             Delivery = Delivery.Ticket,
+            LeaseTime = leaseTime is { } time ? Duration.FromTimeSpan(time) : null,
         },
         new CallOptions(CancellationToken: TestContext.Current.CancellationToken));
 
