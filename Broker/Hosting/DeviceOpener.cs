@@ -153,25 +153,23 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
         {
             foreach (BarRange range in window.Ranges.Items)
             {
-                Report(window.At, window.KeyPath, DeviceGeometry.Check(bars, range));
+                if (DeviceGeometry.Check(bars, range) is { } problem)
+                {
+                    errors.Add(window, problem.Message);
+                }
             }
 
             if (window.Ranges.Count > maxRanges)
             {
-                errors.Add(window.At, window.KeyPath, $"found {window.Ranges.Count} ranges; the bar_lease module on this machine takes at most {maxRanges} in a lease. Install the module that comes with the broker, or make several windows of them.");
+                errors.Add(window, $"found {window.Ranges.Count} ranges; the bar_lease module on this machine takes at most {maxRanges} in a lease. Install the module that comes with the broker, or make several windows of them.");
             }
         }
 
         foreach (Area area in definition.Grants.SelectMany(grant => grant.Areas))
         {
-            Report(area.At, area.KeyPath, DeviceGeometry.CheckBounds(bars, area.Range));
-        }
-
-        void Report(FilePosition at, string keyPath, GeometryProblem? problem)
-        {
-            if (problem is not null)
+            if (DeviceGeometry.CheckBounds(bars, area.Range) is { } problem)
             {
-                errors.Add(at, keyPath, problem.Message);
+                errors.Add(area.At, area.KeyPath, problem.Message);
             }
         }
     }

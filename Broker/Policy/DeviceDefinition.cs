@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Collections.Immutable;
 using BarBroker.Devices;
 
@@ -10,8 +11,10 @@ namespace BarBroker.Policy;
 /// <param name="Grants">What may be leased of it and by whom, in the order of the file: the first that fits decides.</param>
 internal sealed record DeviceDefinition(string Name, DeviceSource Source, ImmutableArray<Window> Windows, ImmutableArray<Grant> Grants)
 {
+    private readonly FrozenDictionary<string, Window> _windows = Windows.ToFrozenDictionary(window => window.Name, StringComparer.Ordinal);
+
     /// <summary>The window of that name, or null.</summary>
-    public Window? FindWindow(string name) => Windows.FirstOrDefault(window => window.Name == name);
+    public Window? FindWindow(string name) => _windows.GetValueOrDefault(name);
 }
 
 /// <summary>What a device really is.</summary>
@@ -30,7 +33,8 @@ internal sealed record SimulatedSource(FilePosition At, string KeyPath, Immutabl
 /// <param name="Ranges">What it stands for.</param>
 /// <param name="At">Where the file defines it.</param>
 /// <param name="KeyPath">The key that defines it.</param>
-internal sealed record Window(string Name, RangeList Ranges, FilePosition At, string KeyPath);
+/// <param name="IsOfSeries">That key defines others as well.</param>
+internal sealed record Window(string Name, RangeList Ranges, FilePosition At, string KeyPath, bool IsOfSeries = false);
 
 /// <summary>A range in which a client may choose its own.</summary>
 /// <param name="Range">The whole.</param>

@@ -5,8 +5,8 @@ namespace BarBroker.Policy;
 /// <summary>Reads the policy file from disk.</summary>
 internal static class PolicyFile
 {
-    /// <summary>Thousands of windows fit; anything larger is not a policy.</summary>
-    public const int LargestFile = 1024 * 1024;
+    /// <summary>Ten thousands of grants fit; anything larger is not a policy.</summary>
+    public const int LargestFile = 4 * 1024 * 1024;
 
     /// <param name="path">The file; may be a link to one.</param>
     /// <param name="mustBePrivate">Refuse a file that others than root and the broker's own user could have written.</param>

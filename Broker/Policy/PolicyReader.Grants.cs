@@ -108,13 +108,13 @@ internal sealed partial class PolicyReader
             {
                 _errors.Add(element, $"found {element.Shown} for the second time. Leave one.");
             }
-            else if (device?.Windows.Find(window => window.Name == name) is { } window)
+            else if (device is not null && device.Windows.TryGetValue(name, out (FilePosition At, Window? Window) named))
             {
-                windows.Add(window);
+                windows.AddRange(named.Window is { } window ? [window] : []);
             }
-            else if (device is not null && !device.WindowNames.Contains(name))
+            else if (device is not null)
             {
-                _errors.Add(element, $"found {element.Shown}; device '{device.Name}' has no window of that name. {NearestName.Suggest(name, device.WindowNames)}");
+                _errors.Add(element, $"found {element.Shown}; device '{device.Name}' has no window of that name. {NearestName.Suggest(name, device.Windows.Keys)}");
             }
         }
 
@@ -129,9 +129,9 @@ internal sealed partial class PolicyReader
             if (MapReader.Of(element, _errors, "bar", "offset", "length") is { } map && ReadRange(map, element) is { } range)
             {
                 areas.Add(new Area(range, element.At, element.Path));
-                if (device?.Source is SimulatedSource simulated)
+                if (device?.Source is SimulatedSource simulated && FindProblem(simulated, [range]) is { } problem)
                 {
-                    CheckBounds(simulated, [range], element.At, element.Path);
+                    _errors.Add(element, problem.Message);
                 }
             }
         }

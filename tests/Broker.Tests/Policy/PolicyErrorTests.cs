@@ -87,6 +87,7 @@ public sealed class PolicyErrorTests
             "{ \"bar\": 2, \"ranges\": [{ \"offset\": 0, \"length\": 4096 }, { \"offset\": \"8KiB\", \"length\": \"8KiB\" }, { \"offset\": \"4KiB\", \"length\": \"8KiB\" }] }",
             97, "w.ranges[2]: BAR 2 0x1000+0x2000 overlaps BAR 2 0x2000+0x2000, range 1 of the window. Each byte of it can be there once"
         },
+        { "{ \"bar\": 2, \"offset\": 0, \"length\": 4096, \"stride\": 4096 }", 52, "w.stride: a stride is for a series of windows" },
         { "{ \"bar\": 2, \"offset\": 0, \"lenght\": 1, \"length\": 4096 }", 26, "w.lenght: this key means nothing here. Did you mean 'length'?" },
     };
 

@@ -61,7 +61,7 @@ public sealed class PolicyFileTests : IDisposable
             file.SetLength(PolicyFile.LargestFile + 1);
         }
 
-        Assert.Equal($"{_path}: has 1048577 bytes; a policy has at most 1048576.", Refusal(_path));
+        Assert.Equal($"{_path}: has 4194305 bytes; a policy has at most 4194304.", Refusal(_path));
     }
 
     [Theory]
