@@ -69,9 +69,12 @@ internal static class CheckCommand
         _ => source.ToString(),
     };
 
+    private static string Describe(WindowSelector selector)
+        => selector.IsPattern ? string.Create(CultureInfo.InvariantCulture, $"{selector.Text} ({selector.Windows.Length} {(selector.Windows.Length == 1 ? "window" : "windows")})") : selector.Text;
+
     private static string Describe(Grant grant)
     {
-        IEnumerable<string> what = grant.Windows.Select(window => window.Name).Concat(grant.Areas.Select(area => $"anything in {area.Range}"));
+        IEnumerable<string> what = grant.Windows.Select(Describe).Concat(grant.Areas.Select(area => $"anything in {area.Range}"));
         string access = grant.Access == LeaseAccess.ReadWrite ? "read-write" : "read-only";
         string memory = grant.Memory == MemoryType.WriteCombining ? ", write-combining" : "";
         string p2p = grant.P2P ? ", peer-to-peer on request" : "";

@@ -38,6 +38,7 @@ internal sealed class BrokerPolicy
             return new Denied(DenialReason.DeviceUnknown);
         }
 
+        Window? wantedWindow = target is WindowTarget { Window: var name } ? device.FindWindow(name) : null;
         bool peerHasGrant = false;
         DenialReason? tooLow = null;
         foreach (Grant grant in device.Grants)
@@ -48,7 +49,8 @@ internal sealed class BrokerPolicy
             }
 
             peerHasGrant = true;
-            if (Find(grant, target) is not { } found)
+            bool fits = target is RangeTarget { Ranges: var wanted } ? Allows(grant, wanted) : wantedWindow is not null && Selects(grant, wantedWindow);
+            if (!fits)
             {
                 continue;
             }
@@ -64,14 +66,14 @@ internal sealed class BrokerPolicy
             }
             else
             {
-                return new Granted(grant, device, found.Window, found.Ranges);
+                return new Granted(grant, device, wantedWindow?.Name, wantedWindow?.Ranges ?? ((RangeTarget)target).Ranges);
             }
         }
 
         return new Denied(tooLow ?? (peerHasGrant, target) switch
         {
             (false, _) => DenialReason.PeerHasNoGrant,
-            (_, WindowTarget window) when device.FindWindow(window.Window) is null => DenialReason.WindowUnknown,
+            (_, WindowTarget) when wantedWindow is null => DenialReason.WindowUnknown,
             (_, WindowTarget) => DenialReason.WindowNotGranted,
             _ => DenialReason.RangeNotGranted,
         });
@@ -87,19 +89,16 @@ internal sealed class BrokerPolicy
         ImmutableArray<(Window, Grant)> windows =
         [
             .. from window in device.Windows
-               let granting = grants.Where(grant => grant.Windows.Contains(window)).ToList()
+               let granting = grants.Where(grant => Selects(grant, window)).ToList()
                where granting.Count > 0
                select (window, granting.MaxBy(grant => grant.Access == LeaseAccess.ReadWrite)! with { P2P = granting.Exists(grant => grant.P2P) }),
         ];
         return new PeerView(windows, [.. grants.SelectMany(grant => grant.Areas, (grant, area) => (area, grant))]);
     }
 
-    private static (string? Window, RangeList Ranges)? Find(Grant grant, LeaseTarget target) => target switch
-    {
-        WindowTarget wanted => grant.Windows.FirstOrDefault(window => window.Name == wanted.Window) is { } window ? (window.Name, window.Ranges) : null,
-        RangeTarget wanted => wanted.Ranges.Items.All(range => grant.Areas.Any(area => area.Range.Contains(range))) ? (null, wanted.Ranges) : null,
-        _ => null,
-    };
+    private static bool Selects(Grant grant, Window window) => grant.Windows.Any(selector => selector.Selects(window.Name));
+
+    private static bool Allows(Grant grant, RangeList ranges) => ranges.Items.All(range => grant.Areas.Any(area => area.Range.Contains(range)));
 }
 
 /// <summary>What one peer may lease of one device.</summary>

@@ -6,7 +6,7 @@ namespace BarBroker.Policy;
 
 /// <summary>A line of the policy: who may lease what of one device, and how.</summary>
 /// <param name="Principal">Who.</param>
-/// <param name="Windows">Windows that may be leased whole.</param>
+/// <param name="Windows">Windows that may be leased whole, by name or pattern.</param>
 /// <param name="Areas">Areas inside which any range may be leased.</param>
 /// <param name="Access">The most that a lease may have.</param>
 /// <param name="Exclusive">No other lease may overlap one that is made under this grant.</param>
@@ -15,7 +15,7 @@ namespace BarBroker.Policy;
 /// <param name="KeyPath">The grant's key, for the log.</param>
 internal sealed record Grant(
     Principal Principal,
-    ImmutableArray<Window> Windows,
+    ImmutableArray<WindowSelector> Windows,
     ImmutableArray<Area> Areas,
     LeaseAccess Access,
     bool Exclusive,

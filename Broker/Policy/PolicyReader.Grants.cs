@@ -8,6 +8,11 @@ internal sealed partial class PolicyReader
     // user_namespaces(7): what every user and group that has no number here appears as.
     private const uint OverflowId = 65534;
 
+    /// <summary>What is kept of them is a few bytes each.</summary>
+    private const int MostPatternMatches = 1024 * 1024;
+
+    private int _patternMatches;
+
     private void ReadGrants(JsonItem item, ImmutableArray<DeviceDraft> devices)
     {
         foreach (JsonItem grant in ReadList(item, "grants"))
@@ -31,7 +36,7 @@ internal sealed partial class PolicyReader
         bool p2p = map.Optional("p2p") is { } wish && ReadFlag(wish, onError: false);
         JsonItem? windowNames = map.Optional("windows");
         JsonItem? areaItems = map.Optional("areas");
-        ImmutableArray<Window> windows = windowNames is null ? [] : ReadWindowNames(windowNames, device);
+        ImmutableArray<WindowSelector> windows = windowNames is null ? [] : ReadWindowSelectors(windowNames, device);
         ImmutableArray<Area> areas = areaItems is null ? [] : ReadAreas(areaItems, device);
         if (windowNames is null or JsonList { Items.IsEmpty: true } && areaItems is null or JsonList { Items.IsEmpty: true })
         {
@@ -94,31 +99,55 @@ internal sealed partial class PolicyReader
         return device;
     }
 
-    private ImmutableArray<Window> ReadWindowNames(JsonItem item, DeviceDraft? device)
+    private ImmutableArray<WindowSelector> ReadWindowSelectors(JsonItem item, DeviceDraft? device)
     {
-        List<Window> windows = [];
-        HashSet<string> seen = [];
+        List<WindowSelector> selectors = [];
+        HashSet<string> seen = new(StringComparer.Ordinal);
         foreach (JsonItem element in ReadList(item, "window names"))
         {
-            if (element is not JsonText { Value: var name })
+            if (element is not JsonText { Value: var text })
             {
-                _errors.Add(element, $"found {element.Shown}; this is the name of a window, a string.");
+                _errors.Add(element, $"found {element.Shown}; this is the name of a window, or a pattern such as \"doorbell-*\": a string.");
             }
-            else if (!seen.Add(name))
+            else if (!seen.Add(text))
             {
                 _errors.Add(element, $"found {element.Shown} for the second time. Leave one.");
             }
-            else if (device is not null && device.Windows.TryGetValue(name, out (FilePosition At, Window? Window) named))
+            else if (device is not null && FindSelector(element, text, device) is { } selector)
             {
-                windows.AddRange(named.Window is { } window ? [window] : []);
-            }
-            else if (device is not null)
-            {
-                _errors.Add(element, $"found {element.Shown}; device '{device.Name}' has no window of that name. {NearestName.Suggest(name, device.Windows.Keys)}");
+                selectors.Add(selector);
             }
         }
 
-        return [.. windows];
+        return [.. selectors];
+    }
+
+    private WindowSelector? FindSelector(JsonItem item, string text, DeviceDraft device)
+    {
+        if (device.Selectors.TryGetValue(text, out WindowSelector? known))
+        {
+            return known;
+        }
+
+        bool isPattern = WindowSelector.IsPatternText(text);
+        List<Window?> found = isPattern
+            ? [.. device.Windows.Where(entry => WindowSelector.Fits(text, entry.Key)).Select(entry => entry.Value.Window)]
+            : device.Windows.TryGetValue(text, out (FilePosition At, Window? Window) named) ? [named.Window] : [];
+        if (found.Count == 0)
+        {
+            string problem = isPattern ? "has no window whose name fits that pattern" : "has no window of that name";
+            _errors.Add(item, $"found {item.Shown}; device '{device.Name}' {problem}. {NearestName.Suggest(text, device.Windows.Keys)}");
+            return null;
+        }
+
+        bool hadRoom = _patternMatches <= MostPatternMatches;
+        _patternMatches += isPattern ? found.Count : 0;
+        if (hadRoom && _patternMatches > MostPatternMatches)
+        {
+            _errors.Add(item, $"the file's patterns fit {_patternMatches} windows up to here, counting a window with each pattern that fits it; at most {MostPatternMatches}. Use fewer patterns that differ.");
+        }
+
+        return device.Selectors[text] = new WindowSelector(text, [.. found.OfType<Window>()]);
     }
 
     private ImmutableArray<Area> ReadAreas(JsonItem item, DeviceDraft? device)
