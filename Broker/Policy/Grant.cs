@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using BarBroker.Devices;
-using BarBroker.Unix;
 
 namespace BarBroker.Policy;
 
@@ -28,31 +27,4 @@ internal sealed record Grant(
 
     /// <summary>What a lease with <paramref name="access"/> is to be like.</summary>
     public ExportOptions ToOptions(LeaseAccess access, bool p2p) => new(access, Memory, p2p);
-}
-
-/// <summary>Whom a grant is for.</summary>
-internal abstract record Principal
-{
-    /// <summary>The peer is meant.</summary>
-    public abstract bool Matches(PeerCredentials peer);
-}
-
-/// <summary>Processes that connected with this effective user id.</summary>
-internal sealed record UserPrincipal(uint Uid) : Principal
-{
-    /// <inheritdoc/>
-    public override bool Matches(PeerCredentials peer) => peer.Uid == Uid;
-
-    /// <inheritdoc/>
-    public override string ToString() => $"uid {Uid}";
-}
-
-/// <summary>Processes that had this group when they connected, as their own or a supplementary one.</summary>
-internal sealed record GroupPrincipal(uint Gid) : Principal
-{
-    /// <inheritdoc/>
-    public override bool Matches(PeerCredentials peer) => peer.Gid == Gid || peer.Groups.Contains(Gid);
-
-    /// <inheritdoc/>
-    public override string ToString() => $"gid {Gid}";
 }

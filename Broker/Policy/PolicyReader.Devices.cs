@@ -38,8 +38,12 @@ internal sealed partial class PolicyReader
             return draft;
         }
 
-        JsonItem? source = map.ExactlyOne("address", "simulated", "what the device is");
-        draft.Source = source is null ? null : source == map.Optional("address") ? ReadAddress(source) : ReadSimulated(source);
+        draft.Source = map.ExactlyOne("what the device is", "address", "simulated") switch
+        {
+            ("address", var address) => ReadAddress(address),
+            (_, var simulated) => ReadSimulated(simulated),
+            null => null,
+        };
         if (map.Optional("windows") is { } windows)
         {
             ReadWindows(windows, draft);

@@ -5,9 +5,6 @@ namespace BarBroker.Policy;
 
 internal sealed partial class PolicyReader
 {
-    // user_namespaces(7): what every user and group that has no number here appears as.
-    private const uint OverflowId = 65534;
-
     /// <summary>What is kept of them is a few bytes each.</summary>
     private const int MostPatternMatches = 1024 * 1024;
 
@@ -23,12 +20,12 @@ internal sealed partial class PolicyReader
 
     private void ReadGrant(JsonItem item, ImmutableArray<DeviceDraft> devices)
     {
-        if (MapReader.Of(item, _errors, "uid", "gid", "device", "windows", "areas", "access", "exclusive", "memory", "p2p") is not { } map)
+        if (MapReader.Of(item, _errors, [.. PrincipalKeys, "device", "windows", "areas", "access", "exclusive", "memory", "p2p"]) is not { } map)
         {
             return;
         }
 
-        Principal? principal = ReadPrincipal(map);
+        Principal? principal = ReadPrincipal(map, "for whom the grant is");
         DeviceDraft? device = map.Required("device", "\"nvme0\"") is { } name ? ReadDeviceName(name, devices) : null;
         LeaseAccess? access = map.Required("access", "\"read-only\"") is { } word ? ReadAccess(word) : null;
         bool exclusive = map.Optional("exclusive") is not { } flag || ReadFlag(flag, onError: true);
@@ -56,29 +53,6 @@ internal sealed partial class PolicyReader
         {
             device?.Grants.Add(new Grant(principal, windows, areas, access.Value, exclusive, memory, p2p, item.Path));
         }
-    }
-
-    private Principal? ReadPrincipal(MapReader map)
-    {
-        if (map.ExactlyOne("uid", "gid", "for whom the grant is") is not { } item)
-        {
-            return null;
-        }
-
-        bool isUser = item == map.Optional("uid");
-        if (item is not JsonNumber { Digits: var digits } || !TryParseId(digits, out uint id))
-        {
-            _errors.Add(item, $"found {item.Shown}; this is the number of a {(isUser ? "user" : "group")}, from 0 to {uint.MaxValue - 1}.");
-            return null;
-        }
-
-        if (id == OverflowId)
-        {
-            _errors.Add(item, $"{OverflowId} is how every user and group of a container appears that has no number on this host: such a grant would be for all of them. Choose another id.");
-            return null;
-        }
-
-        return isUser ? new UserPrincipal(id) : new GroupPrincipal(id);
     }
 
     private DeviceDraft? ReadDeviceName(JsonItem item, ImmutableArray<DeviceDraft> devices)

@@ -17,19 +17,23 @@ internal sealed partial class PolicyReader
 
     private readonly PolicyErrors _errors;
 
-    private PolicyReader(PolicyErrors errors)
+    private PolicyReader(PolicyErrors errors, IAccounts accounts)
     {
         _errors = errors;
+        _accounts = accounts;
     }
 
+    /// <param name="text">What the file says.</param>
+    /// <param name="file">Its name, for errors.</param>
+    /// <param name="accounts">What names of users and groups stand for; null: what they do on this machine.</param>
     /// <exception cref="PolicyException">With everything that is wrong.</exception>
-    public static BrokerPolicy Read(ReadOnlySpan<byte> text, string file)
+    public static BrokerPolicy Read(ReadOnlySpan<byte> text, string file, IAccounts? accounts = null)
     {
         ReadOnlySpan<byte> byteOrderMark = [0xef, 0xbb, 0xbf];
         PolicyErrors errors = new(file);
         JsonItem? root = JsonTree.Read(text.StartsWith(byteOrderMark) ? text[byteOrderMark.Length..] : text, errors);
         errors.ThrowIfAny();
-        BrokerPolicy? policy = new PolicyReader(errors).ReadRoot(root!);
+        BrokerPolicy? policy = new PolicyReader(errors, accounts ?? MachineAccounts.Instance).ReadRoot(root!);
         errors.ThrowIfAny();
         return policy!;
     }

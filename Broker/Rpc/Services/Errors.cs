@@ -48,7 +48,7 @@ internal static class Errors
             ("device", target.Device)),
         _ => RpcErrors.Create(
             StatusCode.PermissionDenied,
-            $"{Describe(target)} is not granted to uid {peer.Uid} or its groups. ListDevices tells what is.",
+            $"{Describe(target)} is not granted to uid {peer.Uid}, its groups or its unit. ListDevices tells what is.",
             Reasons.NotGranted,
             ("device", target.Device)),
     };

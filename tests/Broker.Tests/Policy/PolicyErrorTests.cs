@@ -95,9 +95,9 @@ public sealed class PolicyErrorTests
     {
         // In place of a grant, which begins in column 1 of line 2.
         { "7", 1, "grants[0]: found 7; this is an object with \"uid\"" },
-        { "{ \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\" }", 1, "grants[0]: found neither \"uid\" nor \"gid\"" },
+        { "{ \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\" }", 1, "grants[0]: found none of \"uid\", \"user\", \"gid\", \"group\", \"unit\" and \"allOf\". Exactly one of them says for whom the grant is." },
         { "{ \"uid\": 1, \"gid\": 1, \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\" }", 1, "grants[0]: found both \"uid\" and \"gid\"" },
-        { "{ \"uid\": \"root\", \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\" }", 10, "grants[0].uid: found \"root\"; this is the number of a user" },
+        { "{ \"uid\": \"root\", \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\" }", 10, "grants[0].uid: found \"root\"; this is the number of a user, from 0 to 4294967294. A name goes under \"user\"." },
         { "{ \"gid\": -1, \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\" }", 10, "grants[0].gid: found -1; this is the number of a group" },
         { "{ \"uid\": 4294967295, \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\" }", 10, "grants[0].uid: found 4294967295; this is the number of a user, from 0 to 4294967294" },
         { "{ \"uid\": 65534, \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\" }", 10, "grants[0].uid: 65534 is how every user and group of a container" },
