@@ -30,7 +30,10 @@ internal sealed class BrokerPolicy
     /// <summary>The device of that name, or null.</summary>
     public DeviceDefinition? FindDevice(string name) => _devices.GetValueOrDefault(name);
 
-    /// <summary>Decides whether <paramref name="peer"/> may have a lease. A pure function of the policy and its arguments.</summary>
+    /// <summary>
+    /// Decides whether <paramref name="peer"/> may have a lease: the most specific grant that fits does, as <see cref="GrantIndex"/> finds it. A pure
+    /// function of the policy and its arguments.
+    /// </summary>
     public Decision Decide(PeerCredentials peer, LeaseTarget target, LeaseAccess access, bool p2p)
     {
         if (FindDevice(target.Device) is not { } device)
@@ -38,74 +41,44 @@ internal sealed class BrokerPolicy
             return new Denied(DenialReason.DeviceUnknown);
         }
 
-        Window? wantedWindow = target is WindowTarget { Window: var name } ? device.FindWindow(name) : null;
-        bool peerHasGrant = false;
-        DenialReason? tooLow = null;
-        foreach (Grant grant in device.Grants)
+        Window? window = null;
+        Grant? grant = null;
+        Shortfall shortfall = Shortfall.None;
+        if (target is RangeTarget { Ranges: var ranges })
         {
-            if (!grant.Principal.Matches(peer))
-            {
-                continue;
-            }
-
-            peerHasGrant = true;
-            bool fits = target is RangeTarget { Ranges: var wanted } ? Allows(grant, wanted) : wantedWindow is not null && Selects(grant, wantedWindow);
-            if (!fits)
-            {
-                continue;
-            }
-
-            if (!grant.Allows(access))
-            {
-                tooLow ??= DenialReason.AccessNotGranted;
-            }
-            else if (p2p && !grant.P2P)
-            {
-                // With this access, at least.
-                tooLow = DenialReason.P2PNotGranted;
-            }
-            else
-            {
-                return new Granted(grant, device, wantedWindow?.Name, wantedWindow?.Ranges ?? ((RangeTarget)target).Ranges);
-            }
+            grant = device.Index.FindForRanges(peer, ranges, access, p2p, out shortfall);
+        }
+        else
+        {
+            ranges = null;
+            window = device.FindWindow(((WindowTarget)target).Window);
+            grant = window is null ? null : device.Index.FindForWindow(peer, window, access, p2p, out shortfall);
         }
 
-        return new Denied(tooLow ?? (peerHasGrant, target) switch
-        {
-            (false, _) => DenialReason.PeerHasNoGrant,
-            (_, WindowTarget) when wantedWindow is null => DenialReason.WindowUnknown,
-            (_, WindowTarget) => DenialReason.WindowNotGranted,
-            _ => DenialReason.RangeNotGranted,
-        });
+        return grant is not null
+            ? new Granted(grant, device, window?.Name, ranges ?? window!.Ranges)
+            : new Denied(target switch
+            {
+                // With this access, at least.
+                _ when shortfall.HasFlag(Shortfall.P2P) => DenialReason.P2PNotGranted,
+                _ when shortfall.HasFlag(Shortfall.Access) => DenialReason.AccessNotGranted,
+                _ when !device.Index.HasGrantFor(peer) => DenialReason.PeerHasNoGrant,
+                RangeTarget => DenialReason.RangeNotGranted,
+                _ => window is null ? DenialReason.WindowUnknown : DenialReason.WindowNotGranted,
+            });
     }
 
-    /// <summary>
-    /// What <paramref name="peer"/> may lease of <paramref name="device"/>. A window is described as <see cref="Decide"/> has it leased, with
-    /// the most access that there is for it and not peer-to-peer.
-    /// </summary>
-    public static PeerView ViewOf(PeerCredentials peer, DeviceDefinition device)
-    {
-        ImmutableArray<Grant> grants = [.. device.Grants.Where(grant => grant.Principal.Matches(peer))];
-        ImmutableArray<(Window, Grant)> windows =
-        [
-            .. from window in device.Windows
-               let granting = grants.Where(grant => Selects(grant, window)).ToList()
-               where granting.Count > 0
-               select (window, granting.MaxBy(grant => grant.Access == LeaseAccess.ReadWrite)! with { P2P = granting.Exists(grant => grant.P2P) }),
-        ];
-        return new PeerView(windows, [.. grants.SelectMany(grant => grant.Areas, (grant, area) => (area, grant))]);
-    }
-
-    private static bool Selects(Grant grant, Window window) => grant.Windows.Any(selector => selector.Selects(window.Name));
-
-    private static bool Allows(Grant grant, RangeList ranges) => ranges.Items.All(range => grant.Areas.Any(area => area.Range.Contains(range)));
+    /// <summary>What <paramref name="peer"/> may lease of <paramref name="device"/>, each window as <see cref="Decide"/> has it leased.</summary>
+    public static PeerView ViewOf(PeerCredentials peer, DeviceDefinition device) => device.Index.ViewFor(peer);
 }
 
 /// <summary>What one peer may lease of one device.</summary>
-/// <param name="Windows">Each window once, with the first grant that allows the most access; P2P is set if any grant allows that.</param>
+/// <param name="Windows">Each window once, with the most specific grant that allows the most access; P2P is set if any grant allows that.</param>
 /// <param name="Areas">Each area with its grant.</param>
 internal sealed record PeerView(ImmutableArray<(Window Window, Grant Grant)> Windows, ImmutableArray<(Area Area, Grant Grant)> Areas)
 {
+    public static PeerView Empty { get; } = new([], []);
+
     /// <summary>Nothing: the peer is not to hear of the device.</summary>
     public bool IsEmpty => Windows.IsEmpty && Areas.IsEmpty;
 }

@@ -8,10 +8,13 @@ namespace BarBroker.Policy;
 /// <param name="Name">What clients call it.</param>
 /// <param name="Source">Where it comes from.</param>
 /// <param name="Windows">Its named ranges, in the order of the file.</param>
-/// <param name="Grants">What may be leased of it and by whom, in the order of the file: the first that fits decides.</param>
+/// <param name="Grants">What may be leased of it and by whom, in the order of the file.</param>
 internal sealed record DeviceDefinition(string Name, DeviceSource Source, ImmutableArray<Window> Windows, ImmutableArray<Grant> Grants)
 {
     private readonly FrozenDictionary<string, Window> _windows = Windows.ToFrozenDictionary(window => window.Name, StringComparer.Ordinal);
+
+    /// <summary>The same grants, as decisions find them.</summary>
+    public GrantIndex Index { get; } = new(Windows, Grants);
 
     /// <summary>The window of that name, or null.</summary>
     public Window? FindWindow(string name) => _windows.GetValueOrDefault(name);

@@ -27,4 +27,37 @@ internal sealed record Grant(
 
     /// <summary>What a lease with <paramref name="access"/> is to be like.</summary>
     public ExportOptions ToOptions(LeaseAccess access, bool p2p) => new(access, Memory, p2p);
+
+    /// <summary>
+    /// How large the areas are together that a lease of these ranges takes, for each range the smallest that contains it; null when some range is in none.
+    /// </summary>
+    public UInt128? SizeOfAreasFor(RangeList ranges)
+    {
+        UInt128 size = 0;
+        List<BarRange> taken = [];
+        foreach (BarRange range in ranges.Items)
+        {
+            BarRange? smallest = null;
+            foreach (Area area in Areas)
+            {
+                if (area.Range.Contains(range) && (smallest is null || area.Range.Length < smallest.Value.Length))
+                {
+                    smallest = area.Range;
+                }
+            }
+
+            if (smallest is not { } found)
+            {
+                return null;
+            }
+
+            if (!taken.Contains(found))
+            {
+                taken.Add(found);
+                size += found.Length;
+            }
+        }
+
+        return size;
+    }
 }

@@ -9,6 +9,11 @@ internal abstract record Principal
     /// <summary>What a peer has to be, all of it. Itself, if that is one thing.</summary>
     public virtual ImmutableArray<Principal> Members => [this];
 
+    /// <summary>
+    /// The higher, the more specific: whoever names a user before who names none, then whoever names a unit, then whoever names more groups.
+    /// </summary>
+    public abstract int Specificity { get; }
+
     /// <summary>The peer is meant.</summary>
     public abstract bool Matches(PeerCredentials peer);
 }
@@ -18,6 +23,9 @@ internal abstract record Principal
 /// <param name="Name">The name that the file has instead, if it has.</param>
 internal sealed record UserPrincipal(uint Uid, string? Name = null) : Principal
 {
+    /// <inheritdoc/>
+    public override int Specificity => 64;
+
     /// <inheritdoc/>
     public override bool Matches(PeerCredentials peer) => peer.Uid == Uid;
 
@@ -31,6 +39,9 @@ internal sealed record UserPrincipal(uint Uid, string? Name = null) : Principal
 internal sealed record GroupPrincipal(uint Gid, string? Name = null) : Principal
 {
     /// <inheritdoc/>
+    public override int Specificity => 1;
+
+    /// <inheritdoc/>
     public override bool Matches(PeerCredentials peer) => peer.Gid == Gid || peer.Groups.Contains(Gid);
 
     /// <inheritdoc/>
@@ -40,6 +51,10 @@ internal sealed record GroupPrincipal(uint Gid, string? Name = null) : Principal
 /// <summary>Processes that were in this unit of the system manager when they connected.</summary>
 internal sealed record UnitPrincipal(string Unit) : Principal
 {
+    // More than as many groups as an allOf can have.
+    /// <inheritdoc/>
+    public override int Specificity => 32;
+
     /// <inheritdoc/>
     public override bool Matches(PeerCredentials peer) => peer.Unit == Unit;
 
@@ -52,6 +67,9 @@ internal sealed record AllOfPrincipal(ImmutableArray<Principal> Parts) : Princip
 {
     /// <inheritdoc/>
     public override ImmutableArray<Principal> Members => Parts;
+
+    /// <inheritdoc/>
+    public override int Specificity { get; } = Parts.Sum(part => part.Specificity);
 
     /// <inheritdoc/>
     public override bool Matches(PeerCredentials peer)
