@@ -78,6 +78,18 @@ internal static class CheckCommand
         string access = grant.Access == LeaseAccess.ReadWrite ? "read-write" : "read-only";
         string memory = grant.Memory == MemoryType.WriteCombining ? ", write-combining" : "";
         string p2p = grant.P2P ? ", peer-to-peer on request" : "";
-        return $"{grant.Principal} may lease {string.Join(", ", what)}: {access}, {(grant.Exclusive ? "exclusive" : "shared")}{memory}{p2p}";
+        return $"{grant.Principal} may lease {string.Join(", ", what)}: {access}, {(grant.Exclusive ? "exclusive" : "shared")}{memory}{p2p}{Describe(grant.Limits)}";
+    }
+
+    private static string Describe(GrantLimits limits)
+    {
+        IEnumerable<string?> parts =
+        [
+            limits.MaxLeases is { } leases ? string.Create(CultureInfo.InvariantCulture, $"{leases} at a time") : null,
+            limits.MaxBytes is { } bytes ? string.Create(CultureInfo.InvariantCulture, $"0x{bytes:x} bytes at a time") : null,
+            limits.MaxLeaseTime is { } time ? $"for {Duration.Show(time)}" : null,
+            limits.MaxRenewals is { } renewals ? string.Create(CultureInfo.InvariantCulture, $"renewed {renewals} times") : null,
+        ];
+        return string.Concat(parts.OfType<string>().Select(part => $", at most {part}"));
     }
 }

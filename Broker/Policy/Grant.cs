@@ -11,6 +11,8 @@ namespace BarBroker.Policy;
 /// <param name="Exclusive">No other lease may overlap one that is made under this grant.</param>
 /// <param name="Memory">The memory type of every lease: uncached or write-combining.</param>
 /// <param name="P2P">Peer-to-peer leases may be asked for. Read-write grants only.</param>
+/// <param name="Limits">How much one user may hold under it, and for how long.</param>
+/// <param name="At">Where the file says so.</param>
 /// <param name="KeyPath">The grant's key, for the log.</param>
 internal sealed record Grant(
     Principal Principal,
@@ -20,6 +22,8 @@ internal sealed record Grant(
     bool Exclusive,
     MemoryType Memory,
     bool P2P,
+    GrantLimits Limits,
+    FilePosition At,
     string KeyPath)
 {
     /// <summary>A lease with <paramref name="access"/> may be made.</summary>

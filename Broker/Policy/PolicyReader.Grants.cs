@@ -20,7 +20,7 @@ internal sealed partial class PolicyReader
 
     private void ReadGrant(JsonItem item, ImmutableArray<DeviceDraft> devices)
     {
-        if (MapReader.Of(item, _errors, [.. PrincipalKeys, "device", "windows", "areas", "access", "exclusive", "memory", "p2p"]) is not { } map)
+        if (MapReader.Of(item, _errors, [.. PrincipalKeys, "device", "windows", "areas", "access", "exclusive", "memory", "p2p", .. LimitKeys]) is not { } map)
         {
             return;
         }
@@ -35,6 +35,7 @@ internal sealed partial class PolicyReader
         JsonItem? areaItems = map.Optional("areas");
         ImmutableArray<WindowSelector> windows = windowNames is null ? [] : ReadWindowSelectors(windowNames, device);
         ImmutableArray<Area> areas = areaItems is null ? [] : ReadAreas(areaItems, device);
+        GrantLimits limits = ReadLimits(map, windows);
         if (windowNames is null or JsonList { Items.IsEmpty: true } && areaItems is null or JsonList { Items.IsEmpty: true })
         {
             _errors.Add(item, "this grants nothing. Name at least one window in \"windows\" or give an area in \"areas\".");
@@ -51,7 +52,7 @@ internal sealed partial class PolicyReader
 
         if (principal is not null && access is not null)
         {
-            device?.Grants.Add(new Grant(principal, windows, areas, access.Value, exclusive, memory, p2p, item.Path));
+            device?.Grants.Add(new Grant(principal, windows, areas, access.Value, exclusive, memory, p2p, limits, item.At, item.Path));
         }
     }
 

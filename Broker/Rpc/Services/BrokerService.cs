@@ -96,8 +96,11 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
 
         return FindProblem(device, granted.Ranges) is { } problem
             ? throw Errors.From(problem, device.Name)
-            : new LeaseRequest(device, granted.Window, granted.Ranges, granted.Grant.ToOptions(access, p2p), granted.Grant.Exclusive);
+            : new LeaseRequest(device, granted.Window, granted.Ranges, granted.Grant.ToOptions(access, p2p), granted.Grant.Exclusive, QuotaOf(granted.Grant));
     }
+
+    private static LeaseQuota? QuotaOf(Grant grant)
+        => grant.Limits is { MaxLeases: null, MaxBytes: null } ? null : new LeaseQuota(grant.KeyPath, grant.Limits.MaxLeases, grant.Limits.MaxBytes);
 
     /// <summary>Null also of a device whose geometry is not known yet: the table tells why there are no leases of it.</summary>
     private static GeometryProblem? FindProblem(IBarDevice device, RangeList ranges)

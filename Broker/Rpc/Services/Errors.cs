@@ -17,6 +17,7 @@ internal static class Errors
             LeaseRefusal.RangeLeased => (StatusCode.FailedPrecondition, Reasons.RangeLeased),
             LeaseRefusal.MemoryTypeUnavailable => (StatusCode.FailedPrecondition, Reasons.MemoryTypeUnavailable),
             LeaseRefusal.TooManyLeases => (StatusCode.ResourceExhausted, Reasons.TooManyLeases),
+            LeaseRefusal.TooManyBytes => (StatusCode.ResourceExhausted, Reasons.TooManyBytes),
             LeaseRefusal.TooManyDescriptors => (StatusCode.ResourceExhausted, Reasons.TooManyDescriptors),
             LeaseRefusal.KernelExhausted => (StatusCode.ResourceExhausted, Reasons.KernelExhausted),
             LeaseRefusal.DeviceSuspended => (StatusCode.Unavailable, Reasons.DeviceSuspended),
