@@ -60,6 +60,17 @@ internal static class CheckCommand
                 output.WriteLine($"  {Describe(grant)}");
             }
         }
+
+        if (!policy.Admins.IsEmpty)
+        {
+            output.WriteLine();
+        }
+
+        foreach (Admin admin in policy.Admins)
+        {
+            string devices = admin.Devices.IsEmpty ? "all devices" : string.Join(", ", admin.Devices);
+            output.WriteLine($"{admin.Principal} may administrate {devices}: {admin.Scopes.ToString().ToLowerInvariant()}");
+        }
     }
 
     private static string Describe(DeviceSource source) => source switch

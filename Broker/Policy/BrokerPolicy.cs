@@ -10,11 +10,12 @@ internal sealed class BrokerPolicy
 {
     private readonly FrozenDictionary<string, DeviceDefinition> _devices;
 
-    public BrokerPolicy(string runtimeDirectory, ClientGroup clientGroup, ImmutableArray<DeviceDefinition> devices)
+    public BrokerPolicy(string runtimeDirectory, ClientGroup clientGroup, ImmutableArray<DeviceDefinition> devices, ImmutableArray<Admin> admins)
     {
         RuntimeDirectory = runtimeDirectory;
         ClientGroup = clientGroup;
         Devices = devices;
+        Admins = admins;
         _devices = devices.ToFrozenDictionary(device => device.Name, StringComparer.Ordinal);
     }
 
@@ -26,6 +27,9 @@ internal sealed class BrokerPolicy
 
     /// <summary>In the order of the file.</summary>
     public ImmutableArray<DeviceDefinition> Devices { get; }
+
+    /// <summary>Those who may administrate, in the order of the file.</summary>
+    public ImmutableArray<Admin> Admins { get; }
 
     /// <summary>The device of that name, or null.</summary>
     public DeviceDefinition? FindDevice(string name) => _devices.GetValueOrDefault(name);
@@ -67,6 +71,15 @@ internal sealed class BrokerPolicy
                 _ => window is null ? DenialReason.WindowUnknown : DenialReason.WindowNotGranted,
             });
     }
+
+    /// <summary>
+    /// Decides whether <paramref name="peer"/> may do what is of <paramref name="scope"/>. A pure function of the policy and its arguments; what files'
+    /// permissions allow on admin.sock is none of its business.
+    /// </summary>
+    /// <param name="peer">Who.</param>
+    /// <param name="scope">One scope.</param>
+    /// <param name="device">The device that it is about; null for what is about all of them, such as revoking every lease.</param>
+    public bool MayAdministrate(PeerCredentials peer, AdminScopes scope, string? device) => Admins.Any(admin => admin.Allows(peer, scope, device));
 
     /// <summary>What <paramref name="peer"/> may lease of <paramref name="device"/>, each window as <see cref="Decide"/> has it leased.</summary>
     public static PeerView ViewOf(PeerCredentials peer, DeviceDefinition device) => device.Index.ViewFor(peer);

@@ -40,7 +40,7 @@ internal sealed partial class PolicyReader
 
     private BrokerPolicy? ReadRoot(JsonItem root)
     {
-        if (MapReader.Of(root, _errors, "runtimeDirectory", "clientGroup", "devices", "grants") is not { } map)
+        if (MapReader.Of(root, _errors, "runtimeDirectory", "clientGroup", "devices", "grants", "admins") is not { } map)
         {
             return null;
         }
@@ -53,7 +53,9 @@ internal sealed partial class PolicyReader
             ReadGrants(grants, drafts);
         }
 
-        return _errors.Any ? null : new BrokerPolicy(runtimeDirectory, group, [.. drafts.Select(draft => draft.ToDefinition())]);
+        ImmutableArray<Admin> admins = map.Optional("admins") is { } list ? ReadAdmins(list, drafts) : [];
+
+        return _errors.Any ? null : new BrokerPolicy(runtimeDirectory, group, [.. drafts.Select(draft => draft.ToDefinition())], admins);
     }
 
     private string ReadDirectory(JsonItem item)

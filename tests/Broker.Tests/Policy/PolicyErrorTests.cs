@@ -19,7 +19,7 @@ public sealed class PolicyErrorTests
         { "[]", 1, 1, "", "found an array; this is an object with \"runtimeDirectory\"" },
         { "{}", 1, 1, "", "\"devices\" is missing" },
         { "{\n  \"device\": {},\n" + Sim + "}", 2, 3, "device", "Did you mean 'devices'?" },
-        { "{\n  \"zebra\": {},\n" + Sim + "}", 2, 3, "zebra", "Known are: runtimeDirectory, clientGroup, devices, grants." },
+        { "{\n  \"zebra\": {},\n" + Sim + "}", 2, 3, "zebra", "Known are: runtimeDirectory, clientGroup, devices, grants, admins." },
         { "{\n" + Sim + ",\n  \"grants\": [],\n  \"grants\": [] }", 4, 3, "grants", "stands here twice, first in line 3" },
         { "{ \"é\": \"\\ud800\", " + Sim + "}", 1, 8, "[\"é\"]", "no valid Unicode" },
 
