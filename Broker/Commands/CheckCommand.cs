@@ -10,12 +10,44 @@ namespace BarBroker.Commands;
 /// <summary><c>bar-broker check</c>: validates a policy and shows what it says. Opens no device.</summary>
 internal static class CheckCommand
 {
+    /// <summary>Where the README installs it.</summary>
+    private const string DefaultFile = "/etc/bar-broker.jsonc";
+
     public static Command Create()
     {
-        Option<string> config = CommonOptions.Config();
-        Command command = new("check", "Validate a policy file and show what it says. Touches no device.") { config };
-        command.SetAction(parsed => Run(parsed.GetRequiredValue(config), Terminal.Create(), Console.Error));
+        Option<string> config = new("--config") { Description = "The policy file.", HelpName = "FILE", DefaultValueFactory = _ => DefaultFile };
+        ExplainOptions explain = new();
+        Command command = new("check", "Validate a policy file and show what it says, or explain a decision. Touches no device.") { config };
+        explain.AddTo(command);
+        command.SetAction(parsed =>
+        {
+            string path = parsed.GetRequiredValue(config);
+            return parsed.GetValue(explain.Explain)
+                ? Explain(path, explain.Read(parsed), parsed.GetValue(explain.Json), Console.Out, Console.Error)
+                : Run(path, Terminal.Create(), Console.Error);
+        });
         return command;
+    }
+
+    /// <summary>Fails where the policy denies it.</summary>
+    internal static int Explain(string path, PolicyQuestion question, bool asJson, TextWriter output, TextWriter errors)
+    {
+        try
+        {
+            Explanation explanation = Explanation.Of(PolicyFile.Load(path, mustBePrivate: Environment.IsPrivilegedProcess), question);
+            ExplanationView view = new(path);
+            foreach (string line in asJson ? [view.ToJson(explanation)] : view.ToLines(explanation))
+            {
+                output.WriteLine(line);
+            }
+
+            return explanation.Decision is Granted ? ExitCodes.Success : ExitCodes.Failure;
+        }
+        catch (PolicyException exception)
+        {
+            errors.WriteLine(exception.Message);
+            return ExitCodes.Invalid;
+        }
     }
 
     internal static int Run(string path, IAnsiConsole output, TextWriter errors)

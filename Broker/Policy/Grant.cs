@@ -29,6 +29,10 @@ internal sealed record Grant(
     /// <summary>A lease with <paramref name="access"/> may be made.</summary>
     public bool Allows(LeaseAccess access) => Access == LeaseAccess.ReadWrite || access == LeaseAccess.ReadOnly;
 
+    /// <summary>What selects the window most closely, a name or a pattern; null when nothing does.</summary>
+    public WindowSelector? SelectorFor(Window window)
+        => Windows.Where(selector => selector.Selects(window.Name)).MinBy(selector => (selector.IsPattern, selector.Windows.Length));
+
     /// <summary>What a lease with <paramref name="access"/> is to be like.</summary>
     public ExportOptions ToOptions(LeaseAccess access, bool p2p) => new(access, Memory, p2p);
 
