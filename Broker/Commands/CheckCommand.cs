@@ -108,6 +108,7 @@ internal static class CheckCommand
     private static string Describe(DeviceSource source) => source switch
     {
         PciSource pci => $"PCI function {pci.Address}",
+        PciIdentitySource pci => $"PCI function {pci.Identity}",
         SimulatedSource simulated => $"simulated, {string.Join(", ", simulated.Bars.Select(bar => string.Create(CultureInfo.InvariantCulture, $"BAR {bar.Index} of 0x{bar.Size:x} bytes")))}",
         _ => source.ToString(),
     };

@@ -28,6 +28,9 @@ internal abstract record DeviceSource(FilePosition At, string KeyPath);
 /// <summary>A PCI function, through VFIO.</summary>
 internal sealed record PciSource(FilePosition At, string KeyPath, PciAddress Address) : DeviceSource(At, KeyPath);
 
+/// <summary>A PCI function, through VFIO, wherever it sits.</summary>
+internal sealed record PciIdentitySource(FilePosition At, string KeyPath, PciIdentity Identity) : DeviceSource(At, KeyPath);
+
 /// <summary>A simulated device with these BARs.</summary>
 internal sealed record SimulatedSource(FilePosition At, string KeyPath, ImmutableArray<BarGeometry> Bars) : DeviceSource(At, KeyPath);
 

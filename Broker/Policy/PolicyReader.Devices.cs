@@ -13,10 +13,9 @@ internal sealed partial class PolicyReader
         {
             CheckName(member, "device", member.Name);
             DeviceDraft draft = ReadDevice(member);
-            if (draft.Source is PciSource { Address: var address }
-                && drafts.Find(other => other.Source is PciSource source && source.Address == address) is { } twin)
+            if (WhatIs(draft.Source) is { } function && drafts.Find(other => function.Equals(WhatIs(other.Source))) is { } twin)
             {
-                _errors.Add(draft.Source.At, draft.Source.KeyPath, $"{address} is device '{twin.Name}' already. A function has one name: give both sets of windows to it.");
+                _errors.Add(draft.Source!.At, draft.Source.KeyPath, $"{function} is device '{twin.Name}' already. A function has one name: give both sets of windows to it.");
             }
 
             drafts.Add(draft);
@@ -33,23 +32,54 @@ internal sealed partial class PolicyReader
     private DeviceDraft ReadDevice(JsonMember member)
     {
         DeviceDraft draft = new(member.Name);
-        if (MapReader.Of(member.Value, _errors, "address", "simulated", "windows") is not { } map)
+        if (MapReader.Of(member.Value, _errors, "address", "id", "serial", "simulated", "windows") is not { } map)
         {
             return draft;
         }
 
-        draft.Source = map.ExactlyOne("what the device is", "address", "simulated") switch
+        draft.Source = map.ExactlyOne("what the device is", "address", "id", "simulated") switch
         {
             ("address", var address) => ReadAddress(address),
+            ("id", var id) => ReadIdentity(id, map.Optional("serial")),
             (_, var simulated) => ReadSimulated(simulated),
             null => null,
         };
+        if (map.Optional("serial") is { } superfluous && map.Optional("id") is null)
+        {
+            _errors.Add(superfluous, "a serial number tells functions of one \"id\" apart. Add that, or leave this out.");
+        }
+
         if (map.Optional("windows") is { } windows)
         {
             ReadWindows(windows, draft);
         }
 
         return draft;
+    }
+
+    private static object? WhatIs(DeviceSource? source) => source switch
+    {
+        PciSource { Address: var address } => address,
+        PciIdentitySource { Identity: var identity } => identity,
+        _ => null,
+    };
+
+    private PciIdentitySource? ReadIdentity(JsonItem item, JsonItem? serialItem)
+    {
+        ulong serial = 0;
+        bool isSerial = serialItem is null || (serialItem is JsonText { Value: var number } && PciIdentity.TryParseSerial(number, out serial));
+        if (!isSerial)
+        {
+            _errors.Add(serialItem!, $"found {serialItem!.Shown}; this is a PCI Express device serial number, such as \"00-15-17-ff-ff-ab-cd-ef\", as lspci -v shows it to root.");
+        }
+
+        if (item is not JsonText { Value: var text } || !PciIdentity.TryParse(text, out PciIdentity identity))
+        {
+            _errors.Add(item, $"found {item.Shown}; this is a PCI function's vendor and device, such as \"8086:0a54\", as lspci -n shows them.");
+            return null;
+        }
+
+        return isSerial ? new PciIdentitySource(item.At, item.Path, identity with { Serial = serialItem is null ? null : serial }) : null;
     }
 
     private PciSource? ReadAddress(JsonItem item)

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using BarBroker.Devices;
+using BarBroker.Devices.Vfio;
 using BarBroker.Policy;
 
 namespace BarBroker.Hosting.Doctor;
@@ -10,10 +11,31 @@ namespace BarBroker.Hosting.Doctor;
 /// <param name="NeedsHardware">Some device is real; a broker with simulated devices alone needs no VFIO.</param>
 internal sealed record Examination(ImmutableArray<PciAddress> Functions, ClientGroup ClientGroup, bool NeedsHardware)
 {
-    public static Examination Of(BrokerPolicy policy)
+    /// <summary>What is the matter with devices that were not found.</summary>
+    private ImmutableArray<Finding> Missing { get; init; } = [];
+
+    public static Examination Of(BrokerPolicy policy, Machine machine)
     {
-        ImmutableArray<PciAddress> functions = [.. policy.Devices.Select(device => device.Source).OfType<PciSource>().Select(source => source.Address)];
-        return new Examination(functions, policy.ClientGroup, NeedsHardware: functions.Length > 0);
+        List<PciAddress> functions = [];
+        List<Finding> missing = [];
+        foreach (DeviceSource source in policy.Devices.Select(device => device.Source))
+        {
+            try
+            {
+                functions.AddRange(source switch
+                {
+                    PciSource { Address: var address } => [address],
+                    PciIdentitySource { Identity: var identity } => [machine.Pci.Find(identity)],
+                    _ => [],
+                });
+            }
+            catch (DeviceOpenException exception)
+            {
+                missing.Add(new Finding(Verdict.Failure, ((PciIdentitySource)source).Identity.ToString()[..9], exception.Message));
+            }
+        }
+
+        return new Examination([.. functions], policy.ClientGroup, NeedsHardware: functions.Count + missing.Count > 0) { Missing = [.. missing] };
     }
 
     public IEnumerable<Finding> Run(Machine machine, IProbe probe)
@@ -32,6 +54,6 @@ internal sealed record Examination(ImmutableArray<PciAddress> Functions, ClientG
             findings = kernel.Run().Prepend(fitness);
         }
 
-        return findings.Concat(new HostChecks(machine, ClientGroup).Run()).Concat(Functions.SelectMany(function => new DeviceChecks(machine, probe, function).Run()));
+        return findings.Concat(new HostChecks(machine, ClientGroup).Run()).Concat(Missing).Concat(Functions.SelectMany(function => new DeviceChecks(machine, probe, function).Run()));
     }
 }

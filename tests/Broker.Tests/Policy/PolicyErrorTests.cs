@@ -36,11 +36,20 @@ public sealed class PolicyErrorTests
 
         // Devices.
         { "{ \"devices\": { \"a b\": { \"address\": \"0000:01:00.0\" } } }", 1, 16, "devices[\"a b\"]", "no name for a device" },
-        { "{ \"devices\": { \"x\": {} } }", 1, 21, "devices.x", "found neither \"address\" nor \"simulated\"" },
+        { "{ \"devices\": { \"x\": {} } }", 1, 21, "devices.x", "found none of \"address\", \"id\" and \"simulated\". Exactly one of them says what the device is." },
         { "{ \"devices\": { \"x\": { \"address\": \"0000:01:00.0\", \"simulated\": { \"bars\": { \"0\": 4096 } } } } }", 1, 21, "devices.x", "found both \"address\" and \"simulated\"" },
         { "{ \"devices\": { \"x\": { \"addres\": 1, \"address\": \"0000:01:00.0\" } } }", 1, 23, "devices.x.addres", "Did you mean 'address'?" },
         { "{ \"devices\": { \"x\": { \"address\": \"01:00.0\" } } }", 1, 34, "devices.x.address", "the domain is missing. Write \"0000:01:00.0\"" },
         { "{ \"devices\": { \"x\": { \"address\": \"0000:01:20.0\" } } }", 1, 34, "devices.x.address", "this is the address of a PCI function" },
+        { "{ \"devices\": { \"x\": { \"id\": \"8086\" } } }", 1, 29, "devices.x.id", "found \"8086\"; this is a PCI function's vendor and device, such as \"8086:0a54\", as lspci -n shows them." },
+        { "{ \"devices\": { \"x\": { \"id\": 8086 } } }", 1, 29, "devices.x.id", "found 8086; this is a PCI function's vendor and device" },
+        { "{ \"devices\": { \"x\": { \"id\": \"8086:0a54\", \"serial\": \"S3X1\" } } }", 1, 52, "devices.x.serial", "found \"S3X1\"; this is a PCI Express device serial number, such as \"00-15-17-ff-ff-ab-cd-ef\"" },
+        { "{ \"devices\": { \"x\": { \"id\": \"8086:0a54\", \"serial\": \"00-15-17-ff-ff-ab-cd\" } } }", 1, 52, "devices.x.serial", "found \"00-15-17-ff-ff-ab-cd\"" },
+        { "{ \"devices\": { \"x\": { \"address\": \"0000:01:00.0\", \"serial\": \"00-15-17-ff-ff-ab-cd-ef\" } } }", 1, 60, "devices.x.serial", "a serial number tells functions of one \"id\" apart." },
+        {
+            "{ \"devices\": { \"x\": { \"id\": \"8086:0A54\" },\n \"y\": { \"id\": \"8086:0a54\" } } }",
+            2, 15, "devices.y.id", "8086:0a54 is device 'x' already"
+        },
         { "{ \"devices\": { \"x\": { \"address\": 5 } } }", 1, 34, "devices.x.address", "found 5; this is the address of a PCI function" },
         { "{ \"devices\": { \"x\": { \"simulated\": {} } } }", 1, 36, "devices.x.simulated", "\"bars\" is missing" },
         { "{ \"devices\": { \"x\": { \"simulated\": { \"bars\": {} } } } }", 1, 46, "devices.x.simulated.bars", "without BARs" },
