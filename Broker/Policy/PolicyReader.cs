@@ -40,9 +40,15 @@ internal sealed partial class PolicyReader
 
     private BrokerPolicy? ReadRoot(JsonItem root)
     {
-        if (MapReader.Of(root, _errors, "runtimeDirectory", "clientGroup", "devices", "grants", "admins") is not { } map)
+        if (MapReader.Of(root, _errors, "runtimeDirectory", "clientGroup", "devices", "grants", "admins", "$schema") is not { } map)
         {
             return null;
+        }
+
+        // Editors look for it; it says nothing to the broker.
+        if (map.Optional("$schema") is { } schema and not JsonText)
+        {
+            _errors.Add(schema, $"found {schema.Shown}; this is where editors find the schema, such as \"policy.schema.json\".");
         }
 
         string runtimeDirectory = map.Optional("runtimeDirectory") is { } directory ? ReadDirectory(directory) : DefaultRuntimeDirectory;

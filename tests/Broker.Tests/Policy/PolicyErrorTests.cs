@@ -19,7 +19,7 @@ public sealed class PolicyErrorTests
         { "[]", 1, 1, "", "found an array; this is an object with \"runtimeDirectory\"" },
         { "{}", 1, 1, "", "\"devices\" is missing" },
         { "{\n  \"device\": {},\n" + Sim + "}", 2, 3, "device", "Did you mean 'devices'?" },
-        { "{\n  \"zebra\": {},\n" + Sim + "}", 2, 3, "zebra", "Known are: runtimeDirectory, clientGroup, devices, grants, admins." },
+        { "{\n  \"zebra\": {},\n" + Sim + "}", 2, 3, "zebra", "Known are: runtimeDirectory, clientGroup, devices, grants, admins, $schema." },
         { "{\n" + Sim + ",\n  \"grants\": [],\n  \"grants\": [] }", 4, 3, "grants", "stands here twice, first in line 3" },
         { "{ \"é\": \"\\ud800\", " + Sim + "}", 1, 8, "[\"é\"]", "no valid Unicode" },
 
@@ -27,6 +27,7 @@ public sealed class PolicyErrorTests
         { "{ \"runtimeDirectory\": \"run\", " + Sim + "}", 1, 23, "runtimeDirectory", "found \"run\"; this is an absolute path" },
         { "{ \"runtimeDirectory\": 7, " + Sim + "}", 1, 23, "runtimeDirectory", "found 7; this is an absolute path" },
         { "{ \"runtimeDirectory\": \"/" + new string('x', 95) + "\", " + Sim + "}", 1, 23, "runtimeDirectory", "found a path of 96 bytes; at most 95" },
+        { "{ \"$schema\": 7, " + Sim + "}", 1, 14, "[\"$schema\"]", "found 7; this is where editors find the schema, such as \"policy.schema.json\"." },
         { "{ \"clientGroup\": true, " + Sim + "}", 1, 18, "clientGroup", "found true; this is the name or the number of a group" },
         { "{ \"clientGroup\": 4294967295, " + Sim + "}", 1, 18, "clientGroup", "found 4294967295" },
         { "{ \"clientGroup\": \"\", " + Sim + "}", 1, 18, "clientGroup", "found \"\"" },
