@@ -76,7 +76,7 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, IL
         if (decision is not Granted granted)
         {
             DenialReason reason = ((Denied)decision).Reason;
-            ServiceLog.Denied(logger, peer.Uid, peer.Gid, peer.Pid, context.Connection.Id, access, RequestReader.Show(target.ToString()), reason);
+            ServiceLog.Denied(logger, peer.Uid, peer.Gid, peer.Unit ?? "none", peer.Pid, context.Connection.Id, access, RequestReader.Show(target.ToString()), reason);
             ThrowIfImpossible(target, peer);
             throw Errors.From(reason, target, peer);
         }

@@ -6,8 +6,8 @@ namespace BarBroker.Rpc.Services;
 /// <summary>The log of the broker's own services. Ids are stable.</summary>
 internal static partial class ServiceLog
 {
-    [LoggerMessage(1101, LogLevel.Information, "Denied uid {Uid}, gid {Gid}, pid {Pid}, connection {Connection}: {Access} of {Target} ({Reason})", EventName = "Denied")]
-    public static partial void Denied(ILogger logger, uint uid, uint gid, int pid, ulong connection, LeaseAccess access, string target, DenialReason reason);
+    [LoggerMessage(1101, LogLevel.Information, "Denied uid {Uid}, gid {Gid}, unit {Unit}, pid {Pid}, connection {Connection}: {Access} of {Target} ({Reason})", EventName = "Denied")]
+    public static partial void Denied(ILogger logger, uint uid, uint gid, string unit, int pid, ulong connection, LeaseAccess access, string target, DenialReason reason);
 
     [LoggerMessage(1102, LogLevel.Information, "Revoke of {Target} by uid {Uid}, pid {Pid}: {Ended} leases ended, {Unconfirmed} unconfirmed", EventName = "RevokeCalled")]
     public static partial void RevokeCalled(ILogger logger, string target, uint uid, int pid, int ended, int unconfirmed);
