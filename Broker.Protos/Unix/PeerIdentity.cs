@@ -24,12 +24,16 @@ internal static unsafe class PeerIdentity
     /// pid is opened, which by then may be another process's if the first one ended at once. What then gets watched outlives the
     /// connection at worst; no right is derived from it.
     /// </summary>
+    /// <param name="socket">The connection.</param>
+    /// <param name="pid">The process, by number.</param>
+    /// <param name="isCertain">It is the process that connected, and no other that has its number now.</param>
     /// <exception cref="UnixException">The kernel gave none.</exception>
-    internal static OwnedDescriptor? OpenProcess(SafeHandle socket, int pid)
+    internal static OwnedDescriptor? OpenProcess(SafeHandle socket, int pid, out bool isCertain)
     {
         int descriptor;
         uint length = sizeof(int);
-        if (Libc.GetSocketOption(socket, Libc.SolSocket, Libc.SoPeerPidFd, &descriptor, &length) == 0)
+        isCertain = Libc.GetSocketOption(socket, Libc.SolSocket, Libc.SoPeerPidFd, &descriptor, &length) == 0;
+        if (isCertain)
         {
             return new OwnedDescriptor(descriptor);
         }

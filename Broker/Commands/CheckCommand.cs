@@ -10,12 +10,44 @@ namespace BarBroker.Commands;
 /// <summary><c>bar-broker check</c>: validates a policy and shows what it says. Opens no device.</summary>
 internal static class CheckCommand
 {
+    /// <summary>Where the README installs it.</summary>
+    private const string DefaultFile = "/etc/bar-broker.jsonc";
+
     public static Command Create()
     {
-        Option<string> config = CommonOptions.Config();
-        Command command = new("check", "Validate a policy file and show what it says. Touches no device.") { config };
-        command.SetAction(parsed => Run(parsed.GetRequiredValue(config), Terminal.Create(), Console.Error));
+        Option<string> config = new("--config") { Description = "The policy file.", HelpName = "FILE", DefaultValueFactory = _ => DefaultFile };
+        ExplainOptions explain = new();
+        Command command = new("check", "Validate a policy file and show what it says, or explain a decision. Touches no device.") { config };
+        explain.AddTo(command);
+        command.SetAction(parsed =>
+        {
+            string path = parsed.GetRequiredValue(config);
+            return parsed.GetValue(explain.Explain)
+                ? Explain(path, explain.Read(parsed), parsed.GetValue(explain.Json), Console.Out, Console.Error)
+                : Run(path, Terminal.Create(), Console.Error);
+        });
         return command;
+    }
+
+    /// <summary>Fails where the policy denies it.</summary>
+    internal static int Explain(string path, PolicyQuestion question, bool asJson, TextWriter output, TextWriter errors)
+    {
+        try
+        {
+            Explanation explanation = Explanation.Of(PolicyFile.Load(path, mustBePrivate: Environment.IsPrivilegedProcess), question);
+            ExplanationView view = new(path);
+            foreach (string line in asJson ? [view.ToJson(explanation)] : view.ToLines(explanation))
+            {
+                output.WriteLine(line);
+            }
+
+            return explanation.Decision is Granted ? ExitCodes.Success : ExitCodes.Failure;
+        }
+        catch (PolicyException exception)
+        {
+            errors.WriteLine(exception.Message);
+            return ExitCodes.Invalid;
+        }
     }
 
     internal static int Run(string path, IAnsiConsole output, TextWriter errors)
@@ -66,21 +98,48 @@ internal static class CheckCommand
                 output.WriteLine($"  {Describe(grant)}");
             }
         }
+
+        if (!policy.Admins.IsEmpty)
+        {
+            output.WriteLine();
+        }
+
+        foreach (Admin admin in policy.Admins)
+        {
+            string devices = admin.Devices.IsEmpty ? "all devices" : string.Join(", ", admin.Devices);
+            output.WriteLine($"{admin.Principal} may administrate {devices}: {admin.Scopes.ToString().ToLowerInvariant()}");
+        }
     }
 
     private static string Describe(DeviceSource source) => source switch
     {
         PciSource pci => $"PCI function {pci.Address}",
+        PciIdentitySource pci => $"PCI function {pci.Identity}",
         SimulatedSource simulated => $"simulated, {string.Join(", ", simulated.Bars.Select(bar => string.Create(CultureInfo.InvariantCulture, $"BAR {bar.Index} of 0x{bar.Size:x} bytes")))}",
         _ => source.ToString(),
     };
 
+    private static string Describe(WindowSelector selector)
+        => selector.IsPattern ? string.Create(CultureInfo.InvariantCulture, $"{selector.Text} ({selector.Windows.Length} {(selector.Windows.Length == 1 ? "window" : "windows")})") : selector.Text;
+
     private static string Describe(Grant grant)
     {
-        IEnumerable<string> what = grant.Windows.Select(window => window.Name).Concat(grant.Areas.Select(area => $"anything in {area.Range}"));
+        IEnumerable<string> what = grant.Windows.Select(Describe).Concat(grant.Areas.Select(area => $"anything in {area.Range}"));
         string access = grant.Access == LeaseAccess.ReadWrite ? "read-write" : "read-only";
         string memory = grant.Memory == MemoryType.WriteCombining ? ", write-combining" : "";
         string p2p = grant.P2P ? ", peer-to-peer on request" : "";
-        return $"{grant.Principal} may lease {string.Join(", ", what)}: {access}, {(grant.Exclusive ? "exclusive" : "shared")}{memory}{p2p}";
+        return $"{grant.Principal} may lease {string.Join(", ", what)}: {access}, {(grant.Exclusive ? "exclusive" : "shared")}{memory}{p2p}{Describe(grant.Limits)}";
+    }
+
+    private static string Describe(GrantLimits limits)
+    {
+        IEnumerable<string?> parts =
+        [
+            limits.MaxLeases is { } leases ? string.Create(CultureInfo.InvariantCulture, $"{leases} at a time") : null,
+            limits.MaxBytes is { } bytes ? string.Create(CultureInfo.InvariantCulture, $"0x{bytes:x} bytes at a time") : null,
+            limits.MaxLeaseTime is { } time ? $"for {Duration.Show(time)}" : null,
+            limits.MaxRenewals is { } renewals ? string.Create(CultureInfo.InvariantCulture, $"renewed {renewals} times") : null,
+        ];
+        return string.Concat(parts.OfType<string>().Select(part => $", at most {part}"));
     }
 }

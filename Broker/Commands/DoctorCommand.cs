@@ -31,7 +31,7 @@ internal static class DoctorCommand
         {
             examination = policyPath is null
                 ? new Examination([], new ClientGroup(PolicyReader.DefaultClientGroup, null), NeedsHardware: true)
-                : Examination.Of(PolicyFile.Load(policyPath, mustBePrivate: Environment.IsPrivilegedProcess), policyPath);
+                : Examination.Of(PolicyFile.Load(policyPath, mustBePrivate: Environment.IsPrivilegedProcess), policyPath, machine);
         }
         catch (PolicyException exception)
         {

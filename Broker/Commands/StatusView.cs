@@ -104,7 +104,8 @@ internal sealed class StatusView(IAnsiConsole output, DateTimeOffset now)
     private void RenderLeases(HeldLease[] leases)
     {
         Table table = new() { Border = TableBorder.None };
-        foreach (string heading in (string[])["  LEASE", "BAR", "RANGE", "WINDOW", "ACCESS", "STATE", "UID", "PID", "SINCE", "LEFT"])
+        bool hasUnits = Array.Exists(leases, held => held.Holder.Unit.Length > 0);
+        foreach (string heading in (string[])["  LEASE", "BAR", "RANGE", "WINDOW", "ACCESS", "STATE", "UID", "PID", "SINCE", "LEFT", .. hasUnits ? (string[])["UNIT"] : []])
         {
             table.AddColumn(new TableColumn(new Text(heading)) { NoWrap = true });
         }
@@ -113,16 +114,19 @@ internal sealed class StatusView(IAnsiConsole output, DateTimeOffset now)
         {
             Lease lease = held.Lease;
             table.AddRow(
+            [
                 new Text(string.Create(CultureInfo.InvariantCulture, $"  {lease.LeaseId}")),
                 new Text(lease.Bar.ToString(CultureInfo.InvariantCulture)),
                 new Text(string.Join("\n", lease.Ranges.Select(range => $"0x{range.Offset:x}+0x{range.Length:x}"))),
                 new Text(lease.Window.Length > 0 ? lease.Window : "-"),
                 new Text(DescribeAccess(lease)),
                 Describe(held.State),
-                new Text(held.Holder.Uid.ToString(CultureInfo.InvariantCulture)),
+                new Text(DescribeUser(held.Holder)),
                 new Text(held.Holder.Pid.ToString(CultureInfo.InvariantCulture)),
                 new Text(DescribeSpan(now - held.AcquireTime.ToDateTimeOffset())),
-                new Text(lease.ExpireTime is { } end ? DescribeSpan(end.ToDateTimeOffset() - now) : "-"));
+                new Text(lease.ExpireTime is { } end ? DescribeSpan(end.ToDateTimeOffset() - now) : "-"),
+                .. hasUnits ? (Text[])[new Text(held.Holder.Unit.Length > 0 ? held.Holder.Unit : "-")] : [],
+            ]);
         }
 
         output.Write(table);
@@ -131,6 +135,9 @@ internal sealed class StatusView(IAnsiConsole output, DateTimeOffset now)
     private static string DescribeAccess(Lease lease)
         => $"{(lease.Access == Access.ReadWrite ? "rw" : "ro")} {(lease.Exclusive ? "exclusive" : "shared")}"
             + $"{(lease.MemoryType == MemoryType.WriteCombining ? " wc" : "")}{(lease.P2P ? " p2p" : "")}";
+
+    private static string DescribeUser(Holder holder)
+        => string.Create(CultureInfo.InvariantCulture, $"{holder.Uid}{(holder.UserNamespace == UserNamespace.Other ? " (other user namespace)" : "")}");
 
     private static Text Describe(LeaseState state) => state switch
     {

@@ -25,6 +25,9 @@ public sealed class RangeList : IEquatable<RangeList>
     /// <summary>How many there are.</summary>
     public int Count => Items.Length;
 
+    /// <summary>All of them together. No two share a byte, so 64 bits hold it.</summary>
+    public ulong Bytes => Items.Aggregate(0UL, (sum, range) => sum + range.Length);
+
     /// <summary>Makes a list, or says what is wrong with it.</summary>
     /// <param name="ranges">The ranges, in order.</param>
     /// <param name="list">The list; null when there is an error.</param>

@@ -33,7 +33,7 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
     /// <exception cref="StartException">It does not.</exception>
     public async Task CheckKernelAsync(BrokerPolicy policy)
     {
-        PciAddress[] functions = [.. policy.Devices.Select(device => device.Source).OfType<PciSource>().Select(source => source.Address)];
+        PciAddress[] functions = [.. policy.Devices.Select(TryLocate).OfType<PciAddress>()];
         if (functions.Length == 0)
         {
             return;
@@ -64,6 +64,7 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
     /// <exception cref="PolicyException">The policy does not fit the devices.</exception>
     public async Task<ImmutableArray<IBarDevice>> OpenAllAsync(BrokerPolicy policy, string file, CancellationToken stop = default)
     {
+        ThrowIfOneIsTwo(policy, file);
         (DeviceDefinition Definition, Task<IBarDevice> Device)[] openings = [.. policy.Devices.Select(definition => (definition, OpenAsync(definition, file)))];
         await Task.WhenAll(openings.Select(opening => (Task)opening.Device)).WaitAsync(OpenLimit, time, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         try
@@ -153,25 +154,23 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
         {
             foreach (BarRange range in window.Ranges.Items)
             {
-                Report(window.At, window.KeyPath, DeviceGeometry.Check(bars, range));
+                if (DeviceGeometry.Check(bars, range) is { } problem)
+                {
+                    errors.Add(window, problem.Message);
+                }
             }
 
             if (window.Ranges.Count > maxRanges)
             {
-                errors.Add(window.At, window.KeyPath, $"found {window.Ranges.Count} ranges; the bar_lease module on this machine takes at most {maxRanges} in a lease. Install the module that comes with the broker, or make several windows of them.");
+                errors.Add(window, $"found {window.Ranges.Count} ranges; the bar_lease module on this machine takes at most {maxRanges} in a lease. Install the module that comes with the broker, or make several windows of them.");
             }
         }
 
         foreach (Area area in definition.Grants.SelectMany(grant => grant.Areas))
         {
-            Report(area.At, area.KeyPath, DeviceGeometry.CheckBounds(bars, area.Range));
-        }
-
-        void Report(FilePosition at, string keyPath, GeometryProblem? problem)
-        {
-            if (problem is not null)
+            if (DeviceGeometry.CheckBounds(bars, area.Range) is { } problem)
             {
-                errors.Add(at, keyPath, problem.Message);
+                errors.Add(area.At, area.KeyPath, problem.Message);
             }
         }
     }
@@ -231,7 +230,7 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
     private UnopenedDevice StartWithout(DeviceDefinition definition, Task<IBarDevice> opening)
     {
         DeviceLog.StartsWithout(_logger, definition.Name);
-        return new UnopenedDevice(definition.Name, (definition.Source as PciSource)?.Address, opening);
+        return new UnopenedDevice(definition.Name, TryLocate(definition), opening);
     }
 
     private async Task CloseLateAsync(DeviceDefinition definition, Task<IBarDevice> opening)
@@ -256,10 +255,10 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
         {
             case SimulatedSource simulated:
                 return new SimulatedBarDevice(definition.Name, simulated.Bars.Select(bar => KeyValuePair.Create(bar.Index, bar.Size)), time);
-            case PciSource pci:
+            case PciSource or PciIdentitySource:
                 try
                 {
-                    return await (OpenFunction ?? Vfio.OpenAsync)(definition.Name, pci.Address);
+                    return await (OpenFunction ?? Vfio.OpenAsync)(definition.Name, Locate(definition));
                 }
                 catch (UnfitKernelException exception)
                 {
@@ -267,12 +266,60 @@ internal sealed class DeviceOpener(ILoggerFactory loggers, TimeProvider time, st
                 }
                 catch (DeviceOpenException exception)
                 {
-                    throw new StartException($"{file}:{pci.At.Line}:{pci.At.Column}: {pci.KeyPath}: {exception.Message}", exception) { IsAbsent = exception.IsAbsent };
+                    DeviceSource source = definition.Source;
+                    throw new StartException($"{file}:{source.At.Line}:{source.At.Column}: {source.KeyPath}: {exception.Message}", exception) { IsAbsent = exception.IsAbsent };
                 }
 
             default:
                 throw new InvalidOperationException($"{definition.Source.GetType().Name} is no source of devices.");
         }
+    }
+
+    /// <summary>Where the function sits now. Each opening looks again: one that was taken out may come back elsewhere.</summary>
+    private PciAddress Locate(DeviceDefinition definition)
+    {
+        if (definition.Source is not PciIdentitySource { Identity: var identity })
+        {
+            return ((PciSource)definition.Source).Address;
+        }
+
+        try
+        {
+            return new PciSysfs(root).Find(identity);
+        }
+        catch (DeviceOpenException exception)
+        {
+            throw new DeviceOpenException($"Device '{definition.Name}': {exception.Message}", exception) { IsAbsent = exception.IsAbsent };
+        }
+    }
+
+    /// <summary>Null for what is no function, or can't be found.</summary>
+    private PciAddress? TryLocate(DeviceDefinition definition)
+    {
+        try
+        {
+            return definition.Source is SimulatedSource ? null : Locate(definition);
+        }
+        catch (DeviceOpenException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Two devices that the file describes differently can be one function.</summary>
+    private void ThrowIfOneIsTwo(BrokerPolicy policy, string file)
+    {
+        PolicyErrors errors = new(file);
+        Dictionary<PciAddress, DeviceDefinition> known = [];
+        foreach (DeviceDefinition definition in policy.Devices)
+        {
+            if (TryLocate(definition) is { } address && !known.TryAdd(address, definition))
+            {
+                errors.Add(definition.Source.At, definition.Source.KeyPath, $"{address} is device '{known[address].Name}' already. A function has one name: give both sets of windows to it.");
+            }
+        }
+
+        errors.ThrowIfAny();
     }
 
     private static StartException Unfit(UnfitKernelException exception) => new(exception.Message, exception) { ExitCode = ExitCodes.UnfitKernel };

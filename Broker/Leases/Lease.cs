@@ -8,7 +8,8 @@ namespace BarBroker.Leases;
 /// <param name="Ranges">What to lease.</param>
 /// <param name="Options">With which access, memory type and so on.</param>
 /// <param name="Exclusive">No other lease may overlap it.</param>
-internal sealed record LeaseRequest(IBarDevice Device, string? Window, RangeList Ranges, ExportOptions Options, bool Exclusive)
+/// <param name="Quota">What it counts against; null: nothing but the table's own limits.</param>
+internal sealed record LeaseRequest(IBarDevice Device, string? Window, RangeList Ranges, ExportOptions Options, bool Exclusive, LeaseQuota? Quota = null)
 {
     /// <summary>For how long.</summary>
     public LeaseTerms Terms { get; init; } = LeaseTerms.Unlimited;

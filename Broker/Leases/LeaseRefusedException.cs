@@ -13,8 +13,11 @@ internal enum LeaseRefusal
     /// <summary>Another lease holds part of the range.</summary>
     RangeLeased,
 
-    /// <summary>A limit of <see cref="LeaseLimits"/>, or the kernel's for one user, is reached.</summary>
+    /// <summary>A limit of <see cref="LeaseLimits"/> or of the grant, or the kernel's for one user, is reached.</summary>
     TooManyLeases,
+
+    /// <summary>The grant's limit of bytes is reached.</summary>
+    TooManyBytes,
 
     /// <summary>Too many descriptors are on their way to clients.</summary>
     TooManyDescriptors,

@@ -78,6 +78,7 @@ internal sealed partial class LeaseTable
             uint uid = holder.Connection.Credentials.Uid;
             ThrowIfOver(holder);
             ThrowIfBeyondLimits(holder, uid);
+            _quotas.ThrowIfBeyond(request, uid);
             if (device.FindConflict(request) is { } other)
             {
                 throw new LeaseRefusedException(LeaseRefusal.RangeLeased, DescribeConflict(request, other, holder));
@@ -88,6 +89,7 @@ internal sealed partial class LeaseTable
             _leases.Add(lease.Id, lease);
             holder.Leases.Add(lease);
             CollectionsMarshal.GetValueRefOrAddDefault(_leasesOfUser, uid, out _)++;
+            _quotas.Add(request, uid);
             return lease;
         }
     }

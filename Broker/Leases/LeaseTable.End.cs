@@ -240,6 +240,8 @@ internal sealed partial class LeaseTable
         {
             _leasesOfUser.Remove(uid);
         }
+
+        _quotas.Remove(lease.Request, uid);
     }
 
     private void OnConnectionOver(LeaseHolder holder, EndReason reason)

@@ -24,6 +24,7 @@ internal sealed partial class LeaseTable
     private readonly Dictionary<LeaseId, Lease> _leases = [];
     private readonly Dictionary<ulong, LeaseHolder> _holders = [];
     private readonly Dictionary<uint, int> _leasesOfUser = [];
+    private readonly QuotaUsage _quotas = new();
     private ulong _newest;
     private bool _shuttingDown;
 

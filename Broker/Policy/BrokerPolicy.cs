@@ -10,11 +10,12 @@ internal sealed class BrokerPolicy
 {
     private readonly FrozenDictionary<string, DeviceDefinition> _devices;
 
-    public BrokerPolicy(string runtimeDirectory, ClientGroup clientGroup, ImmutableArray<DeviceDefinition> devices)
+    public BrokerPolicy(string runtimeDirectory, ClientGroup clientGroup, ImmutableArray<DeviceDefinition> devices, ImmutableArray<Admin> admins)
     {
         RuntimeDirectory = runtimeDirectory;
         ClientGroup = clientGroup;
         Devices = devices;
+        Admins = admins;
         _devices = devices.ToFrozenDictionary(device => device.Name, StringComparer.Ordinal);
     }
 
@@ -27,10 +28,16 @@ internal sealed class BrokerPolicy
     /// <summary>In the order of the file.</summary>
     public ImmutableArray<DeviceDefinition> Devices { get; }
 
+    /// <summary>Those who may administrate, in the order of the file.</summary>
+    public ImmutableArray<Admin> Admins { get; }
+
     /// <summary>The device of that name, or null.</summary>
     public DeviceDefinition? FindDevice(string name) => _devices.GetValueOrDefault(name);
 
-    /// <summary>Decides whether <paramref name="peer"/> may have a lease. A pure function of the policy and its arguments.</summary>
+    /// <summary>
+    /// Decides whether <paramref name="peer"/> may have a lease: the most specific grant that fits does, as <see cref="GrantIndex"/> finds it. A pure
+    /// function of the policy and its arguments.
+    /// </summary>
     public Decision Decide(PeerCredentials peer, LeaseTarget target, LeaseAccess access, bool p2p)
     {
         if (FindDevice(target.Device) is not { } device)
@@ -38,75 +45,53 @@ internal sealed class BrokerPolicy
             return new Denied(DenialReason.DeviceUnknown);
         }
 
-        bool peerHasGrant = false;
-        DenialReason? tooLow = null;
-        foreach (Grant grant in device.Grants)
+        Window? window = null;
+        Grant? grant = null;
+        Shortfall shortfall = Shortfall.None;
+        if (target is RangeTarget { Ranges: var ranges })
         {
-            if (!grant.Principal.Matches(peer))
-            {
-                continue;
-            }
-
-            peerHasGrant = true;
-            if (Find(grant, target) is not { } found)
-            {
-                continue;
-            }
-
-            if (!grant.Allows(access))
-            {
-                tooLow ??= DenialReason.AccessNotGranted;
-            }
-            else if (p2p && !grant.P2P)
-            {
-                // With this access, at least.
-                tooLow = DenialReason.P2PNotGranted;
-            }
-            else
-            {
-                return new Granted(grant, device, found.Window, found.Ranges);
-            }
+            grant = device.Index.FindForRanges(peer, ranges, access, p2p, out shortfall);
+        }
+        else
+        {
+            ranges = null;
+            window = device.FindWindow(((WindowTarget)target).Window);
+            grant = window is null ? null : device.Index.FindForWindow(peer, window, access, p2p, out shortfall);
         }
 
-        return new Denied(tooLow ?? (peerHasGrant, target) switch
-        {
-            (false, _) => DenialReason.PeerHasNoGrant,
-            (_, WindowTarget window) when device.FindWindow(window.Window) is null => DenialReason.WindowUnknown,
-            (_, WindowTarget) => DenialReason.WindowNotGranted,
-            _ => DenialReason.RangeNotGranted,
-        });
+        return grant is not null
+            ? new Granted(grant, device, window?.Name, ranges ?? window!.Ranges)
+            : new Denied(target switch
+            {
+                // With this access, at least.
+                _ when shortfall.HasFlag(Shortfall.P2P) => DenialReason.P2PNotGranted,
+                _ when shortfall.HasFlag(Shortfall.Access) => DenialReason.AccessNotGranted,
+                _ when !device.Index.HasGrantFor(peer) => DenialReason.PeerHasNoGrant,
+                RangeTarget => DenialReason.RangeNotGranted,
+                _ => window is null ? DenialReason.WindowUnknown : DenialReason.WindowNotGranted,
+            });
     }
 
     /// <summary>
-    /// What <paramref name="peer"/> may lease of <paramref name="device"/>. A window is described as <see cref="Decide"/> has it leased, with
-    /// the most access that there is for it and not peer-to-peer.
+    /// Decides whether <paramref name="peer"/> may do what is of <paramref name="scope"/>. A pure function of the policy and its arguments; what files'
+    /// permissions allow on admin.sock is none of its business.
     /// </summary>
-    public static PeerView ViewOf(PeerCredentials peer, DeviceDefinition device)
-    {
-        ImmutableArray<Grant> grants = [.. device.Grants.Where(grant => grant.Principal.Matches(peer))];
-        ImmutableArray<(Window, Grant)> windows =
-        [
-            .. from window in device.Windows
-               let granting = grants.Where(grant => grant.Windows.Contains(window)).ToList()
-               where granting.Count > 0
-               select (window, granting.MaxBy(grant => grant.Access == LeaseAccess.ReadWrite)! with { P2P = granting.Exists(grant => grant.P2P) }),
-        ];
-        return new PeerView(windows, [.. grants.SelectMany(grant => grant.Areas, (grant, area) => (area, grant))]);
-    }
+    /// <param name="peer">Who.</param>
+    /// <param name="scope">One scope.</param>
+    /// <param name="device">The device that it is about; null for what is about all of them, such as revoking every lease.</param>
+    public bool MayAdministrate(PeerCredentials peer, AdminScopes scope, string? device) => Admins.Any(admin => admin.Allows(peer, scope, device));
 
-    private static (string? Window, RangeList Ranges)? Find(Grant grant, LeaseTarget target) => target switch
-    {
-        WindowTarget wanted => grant.Windows.FirstOrDefault(window => window.Name == wanted.Window) is { } window ? (window.Name, window.Ranges) : null,
-        RangeTarget wanted => wanted.Ranges.Items.All(range => grant.Areas.Any(area => area.Range.Contains(range))) ? (null, wanted.Ranges) : null,
-        _ => null,
-    };
+    /// <summary>What <paramref name="peer"/> may lease of <paramref name="device"/>, each window as <see cref="Decide"/> has it leased.</summary>
+    public static PeerView ViewOf(PeerCredentials peer, DeviceDefinition device) => device.Index.ViewFor(peer);
 }
 
 /// <summary>What one peer may lease of one device.</summary>
-/// <param name="Windows">Each window once, with the first grant that allows the most access; P2P is set if any grant allows that.</param>
+/// <param name="Windows">Each window once, with the most specific grant that allows the most access; P2P is set if any grant allows that.</param>
 /// <param name="Areas">Each area with its grant.</param>
 internal sealed record PeerView(ImmutableArray<(Window Window, Grant Grant)> Windows, ImmutableArray<(Area Area, Grant Grant)> Areas)
 {
+    public static PeerView Empty { get; } = new([], []);
+
     /// <summary>Nothing: the peer is not to hear of the device.</summary>
     public bool IsEmpty => Windows.IsEmpty && Areas.IsEmpty;
 }

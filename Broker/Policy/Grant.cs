@@ -1,58 +1,71 @@
 using System.Collections.Immutable;
 using BarBroker.Devices;
-using BarBroker.Unix;
 
 namespace BarBroker.Policy;
 
 /// <summary>A line of the policy: who may lease what of one device, and how.</summary>
 /// <param name="Principal">Who.</param>
-/// <param name="Windows">Windows that may be leased whole.</param>
+/// <param name="Windows">Windows that may be leased whole, by name or pattern.</param>
 /// <param name="Areas">Areas inside which any range may be leased.</param>
 /// <param name="Access">The most that a lease may have.</param>
 /// <param name="Exclusive">No other lease may overlap one that is made under this grant.</param>
 /// <param name="Memory">The memory type of every lease: uncached or write-combining.</param>
 /// <param name="P2P">Peer-to-peer leases may be asked for. Read-write grants only.</param>
+/// <param name="Limits">How much one user may hold under it, and for how long.</param>
+/// <param name="At">Where the file says so.</param>
 /// <param name="KeyPath">The grant's key, for the log.</param>
 internal sealed record Grant(
     Principal Principal,
-    ImmutableArray<Window> Windows,
+    ImmutableArray<WindowSelector> Windows,
     ImmutableArray<Area> Areas,
     LeaseAccess Access,
     bool Exclusive,
     MemoryType Memory,
     bool P2P,
+    GrantLimits Limits,
+    FilePosition At,
     string KeyPath)
 {
     /// <summary>A lease with <paramref name="access"/> may be made.</summary>
     public bool Allows(LeaseAccess access) => Access == LeaseAccess.ReadWrite || access == LeaseAccess.ReadOnly;
 
+    /// <summary>What selects the window most closely, a name or a pattern; null when nothing does.</summary>
+    public WindowSelector? SelectorFor(Window window)
+        => Windows.Where(selector => selector.Selects(window.Name)).MinBy(selector => (selector.IsPattern, selector.Windows.Length));
+
     /// <summary>What a lease with <paramref name="access"/> is to be like.</summary>
     public ExportOptions ToOptions(LeaseAccess access, bool p2p) => new(access, Memory, p2p);
-}
 
-/// <summary>Whom a grant is for.</summary>
-internal abstract record Principal
-{
-    /// <summary>The peer is meant.</summary>
-    public abstract bool Matches(PeerCredentials peer);
-}
+    /// <summary>
+    /// How large the areas are together that a lease of these ranges takes, for each range the smallest that contains it; null when some range is in none.
+    /// </summary>
+    public UInt128? SizeOfAreasFor(RangeList ranges)
+    {
+        UInt128 size = 0;
+        List<BarRange> taken = [];
+        foreach (BarRange range in ranges.Items)
+        {
+            BarRange? smallest = null;
+            foreach (Area area in Areas)
+            {
+                if (area.Range.Contains(range) && (smallest is null || area.Range.Length < smallest.Value.Length))
+                {
+                    smallest = area.Range;
+                }
+            }
 
-/// <summary>Processes that connected with this effective user id.</summary>
-internal sealed record UserPrincipal(uint Uid) : Principal
-{
-    /// <inheritdoc/>
-    public override bool Matches(PeerCredentials peer) => peer.Uid == Uid;
+            if (smallest is not { } found)
+            {
+                return null;
+            }
 
-    /// <inheritdoc/>
-    public override string ToString() => $"uid {Uid}";
-}
+            if (!taken.Contains(found))
+            {
+                taken.Add(found);
+                size += found.Length;
+            }
+        }
 
-/// <summary>Processes that had this group when they connected, as their own or a supplementary one.</summary>
-internal sealed record GroupPrincipal(uint Gid) : Principal
-{
-    /// <inheritdoc/>
-    public override bool Matches(PeerCredentials peer) => peer.Gid == Gid || peer.Groups.Contains(Gid);
-
-    /// <inheritdoc/>
-    public override string ToString() => $"gid {Gid}";
+        return size;
+    }
 }

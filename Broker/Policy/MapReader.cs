@@ -65,19 +65,28 @@ internal sealed class MapReader
         return value;
     }
 
-    /// <summary>The one of two keys that is there; null, with an error, when neither or both are.</summary>
-    public JsonItem? ExactlyOne(string first, string second, string meaning)
+    /// <summary>The one of these keys that is there, and its value; null, with an error, when none is or several are.</summary>
+    public (string Key, JsonItem Value)? ExactlyOne(string meaning, params string[] keys)
     {
-        JsonItem? one = Optional(first);
-        JsonItem? other = Optional(second);
-        if (one is null == other is null)
+        string[] found = [.. keys.Where(key => Optional(key) is not null)];
+        if (found is [var one])
         {
-            _errors.Add(_map, $"found {(one is null ? "neither" : "both")} \"{first}\" {(one is null ? "nor" : "and")} \"{second}\". Exactly one of them says {meaning}.");
-            return null;
+            return (one, _values[one]);
         }
 
-        return one ?? other;
+        string problem = (found.Length, keys.Length) switch
+        {
+            (0, 2) => $"neither {List(keys, "nor")}",
+            (0, _) => $"none of {List(keys, "and")}",
+            (2, _) => $"both {List(found, "and")}",
+            _ => List(found, "and"),
+        };
+        _errors.Add(_map, $"found {problem}. Exactly one of them says {meaning}.");
+        return null;
     }
+
+    private static string List(string[] keys, string last)
+        => $"{string.Join(", ", keys[..^1].Select(key => $"\"{key}\""))} {last} \"{keys[^1]}\"";
 
     private JsonMember FirstOf(string name) => _map.Members.First(member => member.Name == name);
 }

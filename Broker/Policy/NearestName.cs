@@ -3,6 +3,8 @@ namespace BarBroker.Policy;
 /// <summary>What somebody who mistyped a name may have meant.</summary>
 internal static class NearestName
 {
+    private const int MostListed = 12;
+
     /// <summary>A sentence naming the nearest of <paramref name="candidates"/>, or listing them all when none is near.</summary>
     public static string Suggest(string found, IReadOnlyCollection<string> candidates)
     {
@@ -14,7 +16,7 @@ internal static class NearestName
 
         return Distance(found, nearest) <= Math.Max(1, found.Length / 3)
             ? $"Did you mean '{nearest}'?"
-            : $"Known are: {string.Join(", ", candidates)}.";
+            : $"Known are: {string.Join(", ", candidates.Take(MostListed))}{(candidates.Count > MostListed ? $" and {candidates.Count - MostListed} more" : "")}.";
     }
 
     /// <summary>Letters to insert, drop, replace or swap with their neighbour until the two are equal, whatever their case.</summary>

@@ -29,6 +29,7 @@ internal sealed class PolicyException(IReadOnlyList<PolicyError> errors)
 internal sealed class PolicyErrors(string file)
 {
     private readonly List<PolicyError> _errors = [];
+    private readonly HashSet<string> _series = new(StringComparer.Ordinal);
 
     public bool Any => _errors.Count > 0;
 
@@ -38,6 +39,19 @@ internal sealed class PolicyErrors(string file)
     public void Add(FilePosition at, string keyPath, string message) => _errors.Add(new PolicyError(file, at, keyPath, message));
 
     public void Add(JsonItem item, string message) => Add(item.At, item.Path, message);
+
+    /// <summary>Of a series, only what is wrong with the first window that something is wrong with.</summary>
+    public void Add(Window window, string message)
+    {
+        if (!window.IsOfSeries)
+        {
+            Add(window.At, window.KeyPath, message);
+        }
+        else if (_series.Add(window.KeyPath))
+        {
+            Add(window.At, window.KeyPath, $"of '{window.Name}': {message}");
+        }
+    }
 
     public void Add(IEnumerable<PolicyError> errors) => _errors.AddRange(errors);
 

@@ -5,11 +5,11 @@ namespace BarBroker.Policy;
 /// <summary>Reads the policy file from disk.</summary>
 internal static class PolicyFile
 {
-    /// <summary>Thousands of windows fit; anything larger is not a policy.</summary>
-    public const int LargestFile = 1024 * 1024;
+    /// <summary>Ten thousands of grants fit; anything larger is not a policy.</summary>
+    public const int LargestFile = 4 * 1024 * 1024;
 
-    /// <param name="path">The file; may be a link to one.</param>
-    /// <param name="mustBePrivate">Refuse a file that others than root and the broker's own user could have written.</param>
+    /// <param name="path">The file; may be a link to one, as sudo has it: who may write what it leads to is what counts.</param>
+    /// <param name="mustBePrivate">Refuse a file that others than root could have written, be it the broker's own user.</param>
     /// <exception cref="PolicyException">It can't be read, or what stands in it is wrong.</exception>
     public static BrokerPolicy Load(string path, bool mustBePrivate)
     {
@@ -46,9 +46,9 @@ internal static class PolicyFile
             throw Refused(path, $"can be written by others (mode {Convert.ToString((int)facts.Mode, 8)}), who could grant themselves anything: chmod go-w {path}");
         }
 
-        if (mustBePrivate && !ProcessUser.IsTrusted(facts.Owner))
+        if (mustBePrivate && facts.Owner != 0)
         {
-            throw Refused(path, $"belongs to uid {facts.Owner}, who could grant themselves anything: chown root {path}");
+            throw Refused(path, $"belongs to uid {facts.Owner}, not root, who could grant themselves anything: chown root {path}");
         }
 
         byte[] text = new byte[facts.Length];

@@ -11,12 +11,11 @@ internal sealed partial class PolicyReader
         List<DeviceDraft> drafts = [];
         foreach (JsonMember member in MapReader.NamedMembers(item, "devices by name", _errors))
         {
-            CheckName(member, "device");
+            CheckName(member, "device", member.Name);
             DeviceDraft draft = ReadDevice(member);
-            if (draft.Source is PciSource { Address: var address }
-                && drafts.Find(other => other.Source is PciSource source && source.Address == address) is { } twin)
+            if (WhatIs(draft.Source) is { } function && drafts.Find(other => function.Equals(WhatIs(other.Source))) is { } twin)
             {
-                _errors.Add(draft.Source.At, draft.Source.KeyPath, $"{address} is device '{twin.Name}' already. A function has one name: give both sets of windows to it.");
+                _errors.Add(draft.Source!.At, draft.Source.KeyPath, $"{function} is device '{twin.Name}' already. A function has one name: give both sets of windows to it.");
             }
 
             drafts.Add(draft);
@@ -33,33 +32,54 @@ internal sealed partial class PolicyReader
     private DeviceDraft ReadDevice(JsonMember member)
     {
         DeviceDraft draft = new(member.Name);
-        if (MapReader.Of(member.Value, _errors, "address", "simulated", "windows") is not { } map)
+        if (MapReader.Of(member.Value, _errors, "address", "id", "serial", "simulated", "windows") is not { } map)
         {
             return draft;
         }
 
-        JsonItem? source = map.ExactlyOne("address", "simulated", "what the device is");
-        draft.Source = source is null ? null : source == map.Optional("address") ? ReadAddress(source) : ReadSimulated(source);
-        if (map.Optional("windows") is { } windows)
+        draft.Source = map.ExactlyOne("what the device is", "address", "id", "simulated") switch
         {
-            foreach (JsonMember window in MapReader.NamedMembers(windows, "windows by name", _errors))
-            {
-                CheckName(window, "window");
-                draft.WindowNames.Add(window.Name);
-                if (ReadWindow(window) is { } read)
-                {
-                    draft.Windows.Add(read);
-                }
-            }
+            ("address", var address) => ReadAddress(address),
+            ("id", var id) => ReadIdentity(id, map.Optional("serial")),
+            (_, var simulated) => ReadSimulated(simulated),
+            null => null,
+        };
+        if (map.Optional("serial") is { } superfluous && map.Optional("id") is null)
+        {
+            _errors.Add(superfluous, "a serial number tells functions of one \"id\" apart. Add that, or leave this out.");
         }
 
-        // A real device's BARs are known when it is opened; a simulated one's stand here.
-        if (draft.Source is SimulatedSource simulated)
+        if (map.Optional("windows") is { } windows)
         {
-            draft.Windows.ForEach(window => CheckBounds(simulated, window.Ranges.Items, window.At, window.KeyPath));
+            ReadWindows(windows, draft);
         }
 
         return draft;
+    }
+
+    private static object? WhatIs(DeviceSource? source) => source switch
+    {
+        PciSource { Address: var address } => address,
+        PciIdentitySource { Identity: var identity } => identity,
+        _ => null,
+    };
+
+    private PciIdentitySource? ReadIdentity(JsonItem item, JsonItem? serialItem)
+    {
+        ulong serial = 0;
+        bool isSerial = serialItem is null || (serialItem is JsonText { Value: var number } && PciIdentity.TryParseSerial(number, out serial));
+        if (!isSerial)
+        {
+            _errors.Add(serialItem!, $"found {serialItem!.Shown}; this is a PCI Express device serial number, such as \"00-15-17-ff-ff-ab-cd-ef\", as lspci -v shows it to root.");
+        }
+
+        if (item is not JsonText { Value: var text } || !PciIdentity.TryParse(text, out PciIdentity identity))
+        {
+            _errors.Add(item, $"found {item.Shown}; this is a PCI function's vendor and device, such as \"8086:0a54\", as lspci -n shows them.");
+            return null;
+        }
+
+        return isSerial ? new PciIdentitySource(item.At, item.Path, identity with { Serial = serialItem is null ? null : serial }) : null;
     }
 
     private PciSource? ReadAddress(JsonItem item)
@@ -109,73 +129,13 @@ internal sealed partial class PolicyReader
         return geometry.Count == 0 ? null : new SimulatedSource(item.At, item.Path, [.. geometry.Values]);
     }
 
-    private Window? ReadWindow(JsonMember member)
-    {
-        if (MapReader.Of(member.Value, _errors, "bar", "offset", "length", "ranges") is not { } map)
-        {
-            return null;
-        }
-
-        RangeList? ranges = map.Optional("ranges") is { } several
-            ? ReadRanges(map, several)
-            : ReadRange(map, member.Value) is { } range ? RangeList.Of(range) : null;
-        return ranges is null ? null : new Window(member.Name, ranges, member.At, member.Value.Path);
-    }
-
-    /// <summary>The "ranges" of a window, in place of its "offset" and "length".</summary>
-    private RangeList? ReadRanges(MapReader window, JsonItem item)
-    {
-        long? bar = window.Required("bar", "0") is { } number ? ReadBarIndex(number) : null;
-        foreach (string key in (string[])["offset", "length"])
-        {
-            if (window.Optional(key) is { } superfluous)
-            {
-                _errors.Add(superfluous, $"the window has \"ranges\", each with an \"{key}\" of its own. Leave one or the other.");
-                bar = null;
-            }
-        }
-
-        ImmutableArray<JsonItem> elements = ReadList(item, "ranges, such as { \"offset\": \"0x1000\", \"length\": \"4KiB\" }");
-        List<BarRange> ranges = [];
-        foreach (JsonItem element in elements)
-        {
-            if (MapReader.Of(element, _errors, "offset", "length") is { } map && ReadRange(map, element, bar) is { } range)
-            {
-                ranges.Add(range);
-            }
-        }
-
-        if (item is not JsonList || ranges.Count < elements.Length)
-        {
-            return null;
-        }
-
-        switch (RangeList.TryCreate([.. ranges], out RangeList? list, out int culprit))
-        {
-            case RangeListError.Count:
-                _errors.Add(item, $"found {ranges.Count} ranges; a window has 1 to {RangeList.MaxCount}.");
-                break;
-            case RangeListError.Overlap:
-                int earlier = ranges.FindIndex(ranges[culprit].Overlaps);
-                _errors.Add(elements[culprit], $"{ranges[culprit]} overlaps {ranges[earlier]}, range {earlier} of the window. Each byte of it can be there once.");
-                break;
-        }
-
-        return list;
-    }
-
-    private void CheckBounds(SimulatedSource source, IEnumerable<BarRange> ranges, FilePosition at, string keyPath)
-    {
-        if (ranges.Select(range => DeviceGeometry.Check(source.Bars, range)).FirstOrDefault(problem => problem is not null) is { } problem)
-        {
-            _errors.Add(at, keyPath, problem.Message);
-        }
-    }
+    private static GeometryProblem? FindProblem(SimulatedSource source, IEnumerable<BarRange> ranges)
+        => ranges.Select(range => DeviceGeometry.Check(source.Bars, range)).FirstOrDefault(problem => problem is not null);
 
     /// <summary>Names appear in logs, listings and command lines.</summary>
-    private void CheckName(JsonMember member, string kind)
+    private void CheckName(JsonMember member, string kind, string name)
     {
-        if (!NameForm().IsMatch(member.Name))
+        if (!NameForm().IsMatch(name))
         {
             _errors.Add(member.At, member.Value.Path, $"this is no name for a {kind}: use 1 to 64 letters, digits, '-', '_' and '.', the first a letter or digit.");
         }
@@ -183,21 +143,4 @@ internal sealed partial class PolicyReader
 
     [GeneratedRegex("^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\\z", RegexOptions.CultureInvariant)]
     private static partial Regex NameForm();
-
-    /// <summary>A device as far as it could be read.</summary>
-    private sealed class DeviceDraft(string name)
-    {
-        public string Name { get; } = name;
-
-        public DeviceSource? Source { get; set; }
-
-        /// <summary>All, also those that are not valid: a grant that names one of these is not to blame.</summary>
-        public List<string> WindowNames { get; } = [];
-
-        public List<Window> Windows { get; } = [];
-
-        public List<Grant> Grants { get; } = [];
-
-        public DeviceDefinition ToDefinition() => new(Name, Source!, [.. Windows], [.. Grants]);
-    }
 }

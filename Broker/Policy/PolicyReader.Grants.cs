@@ -5,8 +5,10 @@ namespace BarBroker.Policy;
 
 internal sealed partial class PolicyReader
 {
-    // user_namespaces(7): what every user and group that has no number here appears as.
-    private const uint OverflowId = 65534;
+    /// <summary>What is kept of them is a few bytes each.</summary>
+    private const int MostPatternMatches = 1024 * 1024;
+
+    private int _patternMatches;
 
     private void ReadGrants(JsonItem item, ImmutableArray<DeviceDraft> devices)
     {
@@ -18,12 +20,12 @@ internal sealed partial class PolicyReader
 
     private void ReadGrant(JsonItem item, ImmutableArray<DeviceDraft> devices)
     {
-        if (MapReader.Of(item, _errors, "uid", "gid", "device", "windows", "areas", "access", "exclusive", "memory", "p2p") is not { } map)
+        if (MapReader.Of(item, _errors, [.. PrincipalKeys, "device", "windows", "areas", "access", "exclusive", "memory", "p2p", .. LimitKeys]) is not { } map)
         {
             return;
         }
 
-        Principal? principal = ReadPrincipal(map);
+        Principal? principal = ReadPrincipal(map, "for whom the grant is");
         DeviceDraft? device = map.Required("device", "\"nvme0\"") is { } name ? ReadDeviceName(name, devices) : null;
         LeaseAccess? access = map.Required("access", "\"read-only\"") is { } word ? ReadAccess(word) : null;
         bool exclusive = map.Optional("exclusive") is not { } flag || ReadFlag(flag, onError: true);
@@ -31,8 +33,9 @@ internal sealed partial class PolicyReader
         bool p2p = map.Optional("p2p") is { } wish && ReadFlag(wish, onError: false);
         JsonItem? windowNames = map.Optional("windows");
         JsonItem? areaItems = map.Optional("areas");
-        ImmutableArray<Window> windows = windowNames is null ? [] : ReadWindowNames(windowNames, device);
+        ImmutableArray<WindowSelector> windows = windowNames is null ? [] : ReadWindowSelectors(windowNames, device);
         ImmutableArray<Area> areas = areaItems is null ? [] : ReadAreas(areaItems, device);
+        GrantLimits limits = ReadLimits(map, windows);
         if (windowNames is null or JsonList { Items.IsEmpty: true } && areaItems is null or JsonList { Items.IsEmpty: true })
         {
             _errors.Add(item, "this grants nothing. Name at least one window in \"windows\" or give an area in \"areas\".");
@@ -49,31 +52,8 @@ internal sealed partial class PolicyReader
 
         if (principal is not null && access is not null)
         {
-            device?.Grants.Add(new Grant(principal, windows, areas, access.Value, exclusive, memory, p2p, item.Path));
+            device?.Grants.Add(new Grant(principal, windows, areas, access.Value, exclusive, memory, p2p, limits, item.At, item.Path));
         }
-    }
-
-    private Principal? ReadPrincipal(MapReader map)
-    {
-        if (map.ExactlyOne("uid", "gid", "for whom the grant is") is not { } item)
-        {
-            return null;
-        }
-
-        bool isUser = item == map.Optional("uid");
-        if (item is not JsonNumber { Digits: var digits } || !TryParseId(digits, out uint id))
-        {
-            _errors.Add(item, $"found {item.Shown}; this is the number of a {(isUser ? "user" : "group")}, from 0 to {uint.MaxValue - 1}.");
-            return null;
-        }
-
-        if (id == OverflowId)
-        {
-            _errors.Add(item, $"{OverflowId} is how every user and group of a container appears that has no number on this host: such a grant would be for all of them. Choose another id.");
-            return null;
-        }
-
-        return isUser ? new UserPrincipal(id) : new GroupPrincipal(id);
     }
 
     private DeviceDraft? ReadDeviceName(JsonItem item, ImmutableArray<DeviceDraft> devices)
@@ -94,31 +74,55 @@ internal sealed partial class PolicyReader
         return device;
     }
 
-    private ImmutableArray<Window> ReadWindowNames(JsonItem item, DeviceDraft? device)
+    private ImmutableArray<WindowSelector> ReadWindowSelectors(JsonItem item, DeviceDraft? device)
     {
-        List<Window> windows = [];
-        HashSet<string> seen = [];
+        List<WindowSelector> selectors = [];
+        HashSet<string> seen = new(StringComparer.Ordinal);
         foreach (JsonItem element in ReadList(item, "window names"))
         {
-            if (element is not JsonText { Value: var name })
+            if (element is not JsonText { Value: var text })
             {
-                _errors.Add(element, $"found {element.Shown}; this is the name of a window, a string.");
+                _errors.Add(element, $"found {element.Shown}; this is the name of a window, or a pattern such as \"doorbell-*\": a string.");
             }
-            else if (!seen.Add(name))
+            else if (!seen.Add(text))
             {
                 _errors.Add(element, $"found {element.Shown} for the second time. Leave one.");
             }
-            else if (device?.Windows.Find(window => window.Name == name) is { } window)
+            else if (device is not null && FindSelector(element, text, device) is { } selector)
             {
-                windows.Add(window);
-            }
-            else if (device is not null && !device.WindowNames.Contains(name))
-            {
-                _errors.Add(element, $"found {element.Shown}; device '{device.Name}' has no window of that name. {NearestName.Suggest(name, device.WindowNames)}");
+                selectors.Add(selector);
             }
         }
 
-        return [.. windows];
+        return [.. selectors];
+    }
+
+    private WindowSelector? FindSelector(JsonItem item, string text, DeviceDraft device)
+    {
+        if (device.Selectors.TryGetValue(text, out WindowSelector? known))
+        {
+            return known;
+        }
+
+        bool isPattern = WindowSelector.IsPatternText(text);
+        List<Window?> found = isPattern
+            ? [.. device.Windows.Where(entry => WindowSelector.Fits(text, entry.Key)).Select(entry => entry.Value.Window)]
+            : device.Windows.TryGetValue(text, out (FilePosition At, Window? Window) named) ? [named.Window] : [];
+        if (found.Count == 0)
+        {
+            string problem = isPattern ? "has no window whose name fits that pattern" : "has no window of that name";
+            _errors.Add(item, $"found {item.Shown}; device '{device.Name}' {problem}. {NearestName.Suggest(text, device.Windows.Keys)}");
+            return null;
+        }
+
+        bool hadRoom = _patternMatches <= MostPatternMatches;
+        _patternMatches += isPattern ? found.Count : 0;
+        if (hadRoom && _patternMatches > MostPatternMatches)
+        {
+            _errors.Add(item, $"the file's patterns fit {_patternMatches} windows up to here, counting a window with each pattern that fits it; at most {MostPatternMatches}. Use fewer patterns that differ.");
+        }
+
+        return device.Selectors[text] = new WindowSelector(text, [.. found.OfType<Window>()]);
     }
 
     private ImmutableArray<Area> ReadAreas(JsonItem item, DeviceDraft? device)
@@ -129,9 +133,9 @@ internal sealed partial class PolicyReader
             if (MapReader.Of(element, _errors, "bar", "offset", "length") is { } map && ReadRange(map, element) is { } range)
             {
                 areas.Add(new Area(range, element.At, element.Path));
-                if (device?.Source is SimulatedSource simulated)
+                if (device?.Source is SimulatedSource simulated && FindProblem(simulated, [range]) is { } problem)
                 {
-                    CheckBounds(simulated, [range], element.At, element.Path);
+                    _errors.Add(element, problem.Message);
                 }
             }
         }

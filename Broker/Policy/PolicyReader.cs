@@ -17,28 +17,38 @@ internal sealed partial class PolicyReader
 
     private readonly PolicyErrors _errors;
 
-    private PolicyReader(PolicyErrors errors)
+    private PolicyReader(PolicyErrors errors, IAccounts accounts)
     {
         _errors = errors;
+        _accounts = accounts;
     }
 
+    /// <param name="text">What the file says.</param>
+    /// <param name="file">Its name, for errors.</param>
+    /// <param name="accounts">What names of users and groups stand for; null: what they do on this machine.</param>
     /// <exception cref="PolicyException">With everything that is wrong.</exception>
-    public static BrokerPolicy Read(ReadOnlySpan<byte> text, string file)
+    public static BrokerPolicy Read(ReadOnlySpan<byte> text, string file, IAccounts? accounts = null)
     {
         ReadOnlySpan<byte> byteOrderMark = [0xef, 0xbb, 0xbf];
         PolicyErrors errors = new(file);
         JsonItem? root = JsonTree.Read(text.StartsWith(byteOrderMark) ? text[byteOrderMark.Length..] : text, errors);
         errors.ThrowIfAny();
-        BrokerPolicy? policy = new PolicyReader(errors).ReadRoot(root!);
+        BrokerPolicy? policy = new PolicyReader(errors, accounts ?? MachineAccounts.Instance).ReadRoot(root!);
         errors.ThrowIfAny();
         return policy!;
     }
 
     private BrokerPolicy? ReadRoot(JsonItem root)
     {
-        if (MapReader.Of(root, _errors, "runtimeDirectory", "clientGroup", "devices", "grants") is not { } map)
+        if (MapReader.Of(root, _errors, "runtimeDirectory", "clientGroup", "devices", "grants", "admins", "$schema") is not { } map)
         {
             return null;
+        }
+
+        // Editors look for it; it says nothing to the broker.
+        if (map.Optional("$schema") is { } schema and not JsonText)
+        {
+            _errors.Add(schema, $"found {schema.Shown}; this is where editors find the schema, such as \"policy.schema.json\".");
         }
 
         string runtimeDirectory = map.Optional("runtimeDirectory") is { } directory ? ReadDirectory(directory) : DefaultRuntimeDirectory;
@@ -49,7 +59,9 @@ internal sealed partial class PolicyReader
             ReadGrants(grants, drafts);
         }
 
-        return _errors.Any ? null : new BrokerPolicy(runtimeDirectory, group, [.. drafts.Select(draft => draft.ToDefinition())]);
+        ImmutableArray<Admin> admins = map.Optional("admins") is { } list ? ReadAdmins(list, drafts) : [];
+
+        return _errors.Any ? null : new BrokerPolicy(runtimeDirectory, group, [.. drafts.Select(draft => draft.ToDefinition())], admins);
     }
 
     private string ReadDirectory(JsonItem item)

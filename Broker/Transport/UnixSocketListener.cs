@@ -156,7 +156,13 @@ internal sealed class UnixSocketListener : IConnectionListener
                 return false;
             }
 
-            OwnedDescriptor? process = PeerIdentity.OpenProcess(socket.SafeHandle, credentials.Pid);
+            OwnedDescriptor? process = PeerIdentity.OpenProcess(socket.SafeHandle, credentials.Pid, out bool isCertain);
+            if (process is not null && isCertain)
+            {
+                // Now, not when a policy asks: by then the process may have gone, or have been moved.
+                credentials = PeerPlace.Find(credentials, process);
+            }
+
             AcceptedPeer accepted = new(
                 _options.Numbers.Next(),
                 socket,

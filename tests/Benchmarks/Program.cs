@@ -1,4 +1,4 @@
-// Prints figures, one a line: `bench NAME KEY=VALUE...`. On the simulated device what calls and leases cost, beside C++'s gRPC and a bare
+// Prints figures, one a line: `bench NAME KEY=VALUE...`. What a decision of the policy costs; on the simulated device what calls and leases cost, beside C++'s gRPC and a bare
 // socket in C; in the virtual machine what reading through a lease costs. No figure is judged here.
 //   bar-benchmarks                BAR_BROKER_NATIVE names the directory of the native programs, BAR_BROKER_STAGE that of the broker
 //   bar-benchmarks serve SOCKET   serves benchmark.proto on the broker's gRPC; says so, and ends with its standard input
@@ -21,6 +21,7 @@ switch (args)
         }
         else
         {
+            PolicyDecisions.Run();
             await CallComparison.RunAsync();
             await LeaseCalls.RunAsync();
         }

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using BarBroker.Devices;
+using BarBroker.Devices.Vfio;
 using BarBroker.Policy;
 
 namespace BarBroker.Hosting.Doctor;
@@ -12,10 +13,31 @@ namespace BarBroker.Hosting.Doctor;
 internal sealed record Examination(
     ImmutableArray<PciAddress> Functions, ClientGroup ClientGroup, bool NeedsHardware, (BrokerPolicy Rules, string File)? Policy = null)
 {
-    public static Examination Of(BrokerPolicy policy, string file)
+    /// <summary>What is the matter with devices that were not found.</summary>
+    private ImmutableArray<Finding> Missing { get; init; } = [];
+
+    public static Examination Of(BrokerPolicy policy, string file, Machine machine)
     {
-        ImmutableArray<PciAddress> functions = [.. policy.Devices.Select(device => device.Source).OfType<PciSource>().Select(source => source.Address)];
-        return new Examination(functions, policy.ClientGroup, NeedsHardware: functions.Length > 0, (policy, file));
+        List<PciAddress> functions = [];
+        List<Finding> missing = [];
+        foreach (DeviceSource source in policy.Devices.Select(device => device.Source))
+        {
+            try
+            {
+                functions.AddRange(source switch
+                {
+                    PciSource { Address: var address } => [address],
+                    PciIdentitySource { Identity: var identity } => [machine.Pci.Find(identity)],
+                    _ => [],
+                });
+            }
+            catch (DeviceOpenException exception)
+            {
+                missing.Add(new Finding(Verdict.Failure, ((PciIdentitySource)source).Identity.ToString()[..9], exception.Message));
+            }
+        }
+
+        return new Examination([.. functions], policy.ClientGroup, NeedsHardware: functions.Count + missing.Count > 0, (policy, file)) { Missing = [.. missing] };
     }
 
     public IEnumerable<Finding> Run(Machine machine, IProbe probe)
@@ -36,11 +58,12 @@ internal sealed record Examination(
 
         return findings
             .Concat(new HostChecks(machine, ClientGroup, Policy?.Rules.RuntimeDirectory).Run())
-            .Concat(Functions.SelectMany(function => new DeviceChecks(machine, probe, function, bars => FindMisfits(function, bars)).Run()));
+            .Concat(Missing)
+            .Concat(Functions.SelectMany(function => new DeviceChecks(machine, probe, function, bars => FindMisfits(machine, function, bars)).Run()));
     }
 
     /// <summary>What of the policy does not fit a function with these BARs, a line each.</summary>
-    private IEnumerable<string> FindMisfits(PciAddress function, ImmutableArray<BarGeometry> bars)
+    private IEnumerable<string> FindMisfits(Machine machine, PciAddress function, ImmutableArray<BarGeometry> bars)
     {
         if (Policy is not { } policy)
         {
@@ -48,11 +71,29 @@ internal sealed record Examination(
         }
 
         PolicyErrors errors = new(policy.File);
-        foreach (DeviceDefinition device in policy.Rules.Devices.Where(device => device.Source is PciSource source && source.Address == function))
+        foreach (DeviceDefinition device in policy.Rules.Devices.Where(device => IsOf(machine, device.Source, function)))
         {
             DeviceOpener.CheckGeometry(device, bars, RangeList.MaxCount, errors);
         }
 
         return errors.Lines;
+    }
+
+    private static bool IsOf(Machine machine, DeviceSource source, PciAddress function)
+    {
+        try
+        {
+            return source switch
+            {
+                PciSource { Address: var address } => address == function,
+                PciIdentitySource { Identity: var identity } => machine.Pci.Find(identity) == function,
+                _ => false,
+            };
+        }
+        catch (DeviceOpenException)
+        {
+            // That it was not found is said already.
+            return false;
+        }
     }
 }

@@ -82,7 +82,7 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, Wa
             DenialReason reason = ((Denied)decision).Reason;
             if (throttle.Passes(ServiceLog.DeniedId, peer.Uid, out long more))
             {
-                ServiceLog.Denied(logger, peer.Uid, peer.Gid, peer.Pid, context.Connection.Id, access, RequestReader.Describe(target), reason, more);
+                ServiceLog.Denied(logger, peer.Uid, peer.Gid, peer.Unit ?? "none", peer.Pid, context.Connection.Id, access, RequestReader.Describe(target), reason, more);
             }
 
             ThrowIfImpossible(target, peer);
@@ -104,8 +104,14 @@ internal sealed class BrokerService(ServedDevices devices, LeaseTable leases, Wa
 
         return FindProblem(device, granted.Ranges) is { } problem
             ? throw Errors.From(problem, device.Name)
-            : new LeaseRequest(device, granted.Window, granted.Ranges, granted.Grant.ToOptions(access, p2p), granted.Grant.Exclusive);
+            : new LeaseRequest(device, granted.Window, granted.Ranges, granted.Grant.ToOptions(access, p2p), granted.Grant.Exclusive, QuotaOf(granted.Grant))
+            {
+                Terms = new LeaseTerms(null, granted.Grant.Limits.MaxLeaseTime, granted.Grant.Limits.MaxRenewals),
+            };
     }
+
+    private static LeaseQuota? QuotaOf(Grant grant)
+        => grant.Limits is { MaxLeases: null, MaxBytes: null } ? null : new LeaseQuota(grant.KeyPath, grant.Limits.MaxLeases, grant.Limits.MaxBytes);
 
     /// <summary>Null also of a device whose geometry is not known yet: the table tells why there are no leases of it.</summary>
     private static GeometryProblem? FindProblem(IBarDevice device, RangeList ranges)

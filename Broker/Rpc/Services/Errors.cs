@@ -17,6 +17,7 @@ internal static class Errors
             LeaseRefusal.RangeLeased => (StatusCode.FailedPrecondition, Reasons.RangeLeased),
             LeaseRefusal.MemoryTypeUnavailable => (StatusCode.FailedPrecondition, Reasons.MemoryTypeUnavailable),
             LeaseRefusal.TooManyLeases => (StatusCode.ResourceExhausted, Reasons.TooManyLeases),
+            LeaseRefusal.TooManyBytes => (StatusCode.ResourceExhausted, Reasons.TooManyBytes),
             LeaseRefusal.TooManyDescriptors => (StatusCode.ResourceExhausted, Reasons.TooManyDescriptors),
             LeaseRefusal.KernelExhausted => (StatusCode.ResourceExhausted, Reasons.KernelExhausted),
             LeaseRefusal.DeviceSuspended => (StatusCode.Unavailable, Reasons.DeviceSuspended),
@@ -50,7 +51,7 @@ internal static class Errors
             ("device", target.Device)),
         _ => RpcErrors.Create(
             StatusCode.PermissionDenied,
-            $"{Describe(target)} is not granted to uid {peer.Uid} or its groups. ListDevices tells what is.",
+            $"{Describe(target)} is not granted to uid {peer.Uid}, its groups or its unit. ListDevices tells what is.",
             Reasons.NotGranted,
             ("device", target.Device)),
     };

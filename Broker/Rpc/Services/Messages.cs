@@ -1,6 +1,7 @@
 using BarBroker.Devices;
 using BarBroker.Leases;
 using BarBroker.Policy;
+using BarBroker.Unix;
 using Google.Protobuf.WellKnownTypes;
 using V1 = BarBroker.V1;
 
@@ -27,7 +28,20 @@ internal static class Messages
     public static V1.HeldLease ToHeldLease(this LeaseInfo lease) => new()
     {
         Lease = lease.ToMessage(),
-        Holder = new V1.Holder { Uid = lease.Peer.Uid, Gid = lease.Peer.Gid, Pid = lease.Peer.Pid, ConnectionId = lease.ConnectionId },
+        Holder = new V1.Holder
+        {
+            Uid = lease.Peer.Uid,
+            Gid = lease.Peer.Gid,
+            Pid = lease.Peer.Pid,
+            ConnectionId = lease.ConnectionId,
+            Unit = lease.Peer.Unit ?? "",
+            UserNamespace = lease.Peer.UserNamespace switch
+            {
+                UserNamespace.Own => V1.UserNamespace.Own,
+                UserNamespace.Other => V1.UserNamespace.Other,
+                _ => V1.UserNamespace.Unspecified,
+            },
+        },
         State = lease.State switch
         {
             LeaseState.Active => V1.LeaseState.Active,

@@ -26,6 +26,7 @@ internal static class Reasons
     public const string DeliveryMissing = "DELIVERY_MISSING";
     public const string DeliveryUnsupported = "DELIVERY_UNSUPPORTED";
     public const string TooManyLeases = "TOO_MANY_LEASES";
+    public const string TooManyBytes = "TOO_MANY_BYTES";
     public const string TooManyDescriptors = "TOO_MANY_DESCRIPTORS";
     public const string TooManyTickets = "TOO_MANY_TICKETS";
     public const string KernelExhausted = "KERNEL_EXHAUSTED";

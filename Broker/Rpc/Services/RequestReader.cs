@@ -3,7 +3,7 @@ using System.Globalization;
 using BarBroker.Devices;
 using BarBroker.Grpc;
 using BarBroker.Policy;
-using Google.Protobuf.WellKnownTypes;
+using Duration = Google.Protobuf.WellKnownTypes.Duration;
 using V1 = BarBroker.V1;
 
 namespace BarBroker.Rpc.Services;

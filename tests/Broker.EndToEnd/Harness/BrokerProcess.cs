@@ -32,6 +32,8 @@ internal sealed partial class BrokerProcess : IAsyncDisposable
 
     internal int ProcessId => _process.Id;
 
+    internal string PolicyFile => Path.Combine(_directory, "policy.json");
+
     internal string ClientSocket => Path.Combine(_directory, "run", "broker.sock");
 
     internal string AdminSocket => Path.Combine(_directory, "run", "admin.sock");

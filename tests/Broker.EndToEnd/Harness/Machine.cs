@@ -120,6 +120,7 @@ public sealed class Machine : IAsyncLifetime
                 "common": { "bar": {{BoardBar}}, "offset": "0x6c000", "length": "8KiB" },
                 "peer":   { "bar": {{BoardBar}}, "offset": "0x70000", "length": "4KiB" },
                 "common-frames": { "bar": {{BoardBar}}, "offset": "0x6d000", "length": "8KiB" },
+                "bell-{0..3}": { "bar": {{BoardBar}}, "offset": "0x31000", "length": "4KiB", "stride": "4KiB" },
                 {{(IsReal ? LargeWindows : string.Empty)}}
               },
             },
@@ -137,6 +138,8 @@ public sealed class Machine : IAsyncLifetime
             { "uid": {{Users.Alice}}, "device": "{{Board}}", "windows": ["common"], "access": "read-write", "exclusive": false },
             { "uid": {{Users.Bob}}, "device": "{{Board}}", "windows": ["common"], "access": "read-write", "exclusive": false },
             { "uid": {{Users.Bob}}, "device": "{{Board}}", "windows": ["common-frames"], "access": "read-write", "exclusive": false, "memory": "write-combining" },
+            { "uid": {{Users.Alice}}, "device": "{{Board}}", "windows": ["bell-?"], "access": "read-write", "maxLeases": 2 },
+            { "allOf": [{ "uid": {{Users.Erin}} }, { "gid": {{Users.ClientGroup}} }], "device": "{{Board}}", "windows": ["bell-3"], "access": "read-only" },
             {{(IsReal ? RealGrants : string.Empty)}}
           ],
         }

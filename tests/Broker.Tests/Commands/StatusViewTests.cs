@@ -45,6 +45,22 @@ public sealed class StatusViewTests
     }
 
     [Fact]
+    public void A_holder_of_another_user_namespace_is_shown_as_such_and_units_where_there_are_any()
+    {
+        HeldLease contained = Held(7, 0, 0x1000, LeaseState.Active, exclusive: true);
+        contained.Holder.UserNamespace = UserNamespace.Other;
+        contained.Holder.Unit = "docker-0123.scope";
+        HeldLease other = Held(8, 0x4000, 0x1000, LeaseState.Active, exclusive: true);
+        other.Holder.UserNamespace = UserNamespace.Own;
+
+        string[] lines = Render([new Device { Device_ = "nvme0", State = DeviceState.Serving }], [contained, other]);
+
+        Assert.EndsWith("UID PID SINCE UNIT", Words(lines[1]), StringComparison.Ordinal);
+        Assert.EndsWith("active 1000 (other user namespace) 42 3 min docker-0123.scope", Words(lines[2]), StringComparison.Ordinal);
+        Assert.EndsWith("active 1000 42 3 min -", Words(lines[3]), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Every_range_of_a_lease_has_a_line_and_what_is_special_about_it_is_named()
     {
         Device device = new() { Device_ = "nvme0", Address = "0000:01:00.0", State = DeviceState.Serving, Bars = { new Bar { Bar_ = 0, Size = 0x10000 } } };

@@ -78,7 +78,7 @@ public sealed class DecisionTests
 
     [Theory]
     [MemberData(nameof(Windows))]
-    public void A_window_is_decided_by_the_first_grant_that_fits_and_else_denied(
+    public void A_window_is_decided_by_a_grant_that_fits_and_else_denied(
         uint uid, uint gid, uint[] groups, string device, string window, LeaseAccess access, string expected)
         => Assert.Equal(expected, Outcome(Policy.Decide(Peer(uid, gid, groups), new WindowTarget(device, window), access, p2p: false)));
 

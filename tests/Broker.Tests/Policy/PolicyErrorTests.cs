@@ -19,7 +19,7 @@ public sealed class PolicyErrorTests
         { "[]", 1, 1, "", "found an array; this is an object with \"runtimeDirectory\"" },
         { "{}", 1, 1, "", "\"devices\" is missing" },
         { "{\n  \"device\": {},\n" + Sim + "}", 2, 3, "device", "Did you mean 'devices'?" },
-        { "{\n  \"zebra\": {},\n" + Sim + "}", 2, 3, "zebra", "Known are: runtimeDirectory, clientGroup, devices, grants." },
+        { "{\n  \"zebra\": {},\n" + Sim + "}", 2, 3, "zebra", "Known are: runtimeDirectory, clientGroup, devices, grants, admins, $schema." },
         { "{\n" + Sim + ",\n  \"grants\": [],\n  \"grants\": [] }", 4, 3, "grants", "stands here twice, first in line 3" },
         { "{ \"é\": \"\\ud800\", " + Sim + "}", 1, 8, "[\"é\"]", "no valid Unicode" },
 
@@ -27,6 +27,7 @@ public sealed class PolicyErrorTests
         { "{ \"runtimeDirectory\": \"run\", " + Sim + "}", 1, 23, "runtimeDirectory", "found \"run\"; this is an absolute path" },
         { "{ \"runtimeDirectory\": 7, " + Sim + "}", 1, 23, "runtimeDirectory", "found 7; this is an absolute path" },
         { "{ \"runtimeDirectory\": \"/" + new string('x', 95) + "\", " + Sim + "}", 1, 23, "runtimeDirectory", "found a path of 96 bytes; at most 95" },
+        { "{ \"$schema\": 7, " + Sim + "}", 1, 14, "[\"$schema\"]", "found 7; this is where editors find the schema, such as \"policy.schema.json\"." },
         { "{ \"clientGroup\": true, " + Sim + "}", 1, 18, "clientGroup", "found true; this is the name or the number of a group" },
         { "{ \"clientGroup\": 4294967295, " + Sim + "}", 1, 18, "clientGroup", "found 4294967295" },
         { "{ \"clientGroup\": \"\", " + Sim + "}", 1, 18, "clientGroup", "found \"\"" },
@@ -36,11 +37,20 @@ public sealed class PolicyErrorTests
 
         // Devices.
         { "{ \"devices\": { \"a b\": { \"address\": \"0000:01:00.0\" } } }", 1, 16, "devices[\"a b\"]", "no name for a device" },
-        { "{ \"devices\": { \"x\": {} } }", 1, 21, "devices.x", "found neither \"address\" nor \"simulated\"" },
+        { "{ \"devices\": { \"x\": {} } }", 1, 21, "devices.x", "found none of \"address\", \"id\" and \"simulated\". Exactly one of them says what the device is." },
         { "{ \"devices\": { \"x\": { \"address\": \"0000:01:00.0\", \"simulated\": { \"bars\": { \"0\": 4096 } } } } }", 1, 21, "devices.x", "found both \"address\" and \"simulated\"" },
         { "{ \"devices\": { \"x\": { \"addres\": 1, \"address\": \"0000:01:00.0\" } } }", 1, 23, "devices.x.addres", "Did you mean 'address'?" },
         { "{ \"devices\": { \"x\": { \"address\": \"01:00.0\" } } }", 1, 34, "devices.x.address", "the domain is missing. Write \"0000:01:00.0\"" },
         { "{ \"devices\": { \"x\": { \"address\": \"0000:01:20.0\" } } }", 1, 34, "devices.x.address", "this is the address of a PCI function" },
+        { "{ \"devices\": { \"x\": { \"id\": \"8086\" } } }", 1, 29, "devices.x.id", "found \"8086\"; this is a PCI function's vendor and device, such as \"8086:0a54\", as lspci -n shows them." },
+        { "{ \"devices\": { \"x\": { \"id\": 8086 } } }", 1, 29, "devices.x.id", "found 8086; this is a PCI function's vendor and device" },
+        { "{ \"devices\": { \"x\": { \"id\": \"8086:0a54\", \"serial\": \"S3X1\" } } }", 1, 52, "devices.x.serial", "found \"S3X1\"; this is a PCI Express device serial number, such as \"00-15-17-ff-ff-ab-cd-ef\"" },
+        { "{ \"devices\": { \"x\": { \"id\": \"8086:0a54\", \"serial\": \"00-15-17-ff-ff-ab-cd\" } } }", 1, 52, "devices.x.serial", "found \"00-15-17-ff-ff-ab-cd\"" },
+        { "{ \"devices\": { \"x\": { \"address\": \"0000:01:00.0\", \"serial\": \"00-15-17-ff-ff-ab-cd-ef\" } } }", 1, 60, "devices.x.serial", "a serial number tells functions of one \"id\" apart." },
+        {
+            "{ \"devices\": { \"x\": { \"id\": \"8086:0A54\" },\n \"y\": { \"id\": \"8086:0a54\" } } }",
+            2, 15, "devices.y.id", "8086:0a54 is device 'x' already"
+        },
         { "{ \"devices\": { \"x\": { \"address\": 5 } } }", 1, 34, "devices.x.address", "found 5; this is the address of a PCI function" },
         { "{ \"devices\": { \"x\": { \"simulated\": {} } } }", 1, 36, "devices.x.simulated", "\"bars\" is missing" },
         { "{ \"devices\": { \"x\": { \"simulated\": { \"bars\": {} } } } }", 1, 46, "devices.x.simulated.bars", "without BARs" },
@@ -87,6 +97,7 @@ public sealed class PolicyErrorTests
             "{ \"bar\": 2, \"ranges\": [{ \"offset\": 0, \"length\": 4096 }, { \"offset\": \"8KiB\", \"length\": \"8KiB\" }, { \"offset\": \"4KiB\", \"length\": \"8KiB\" }] }",
             97, "w.ranges[2]: BAR 2 0x1000+0x2000 overlaps BAR 2 0x2000+0x2000, range 1 of the window. Each byte of it can be there once"
         },
+        { "{ \"bar\": 2, \"offset\": 0, \"length\": 4096, \"stride\": 4096 }", 52, "w.stride: a stride is for a series of windows" },
         { "{ \"bar\": 2, \"offset\": 0, \"lenght\": 1, \"length\": 4096 }", 26, "w.lenght: this key means nothing here. Did you mean 'length'?" },
     };
 
@@ -94,9 +105,9 @@ public sealed class PolicyErrorTests
     {
         // In place of a grant, which begins in column 1 of line 2.
         { "7", 1, "grants[0]: found 7; this is an object with \"uid\"" },
-        { "{ \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\" }", 1, "grants[0]: found neither \"uid\" nor \"gid\"" },
+        { "{ \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\" }", 1, "grants[0]: found none of \"uid\", \"user\", \"gid\", \"group\", \"unit\" and \"allOf\". Exactly one of them says for whom the grant is." },
         { "{ \"uid\": 1, \"gid\": 1, \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\" }", 1, "grants[0]: found both \"uid\" and \"gid\"" },
-        { "{ \"uid\": \"root\", \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\" }", 10, "grants[0].uid: found \"root\"; this is the number of a user" },
+        { "{ \"uid\": \"root\", \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\" }", 10, "grants[0].uid: found \"root\"; this is the number of a user, from 0 to 4294967294. A name goes under \"user\"." },
         { "{ \"gid\": -1, \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\" }", 10, "grants[0].gid: found -1; this is the number of a group" },
         { "{ \"uid\": 4294967295, \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\" }", 10, "grants[0].uid: found 4294967295; this is the number of a user, from 0 to 4294967294" },
         { "{ \"uid\": 65534, \"device\": \"sim0\", \"windows\": [\"left\"], \"access\": \"read-only\" }", 10, "grants[0].uid: 65534 is how every user and group of a container" },
@@ -104,6 +115,9 @@ public sealed class PolicyErrorTests
         { "{ \"uid\": 1, \"device\": \"sim1\", \"windows\": [\"left\"], \"access\": \"read-only\" }", 23, "grants[0].device: found \"sim1\"; no device of this file has that name. Did you mean 'sim0'?" },
         { "{ \"uid\": 1, \"device\": 3, \"windows\": [\"left\"], \"access\": \"read-only\" }", 23, "grants[0].device: found 3; this is the name of a device. Known are: sim0." },
         { "{ \"uid\": 1, \"device\": \"sim0\", \"windows\": [\"lfet\"], \"access\": \"read-only\" }", 43, "grants[0].windows[0]: found \"lfet\"; device 'sim0' has no window of that name. Did you mean 'left'?" },
+        { "{ \"uid\": 1, \"device\": \"sim0\", \"windows\": [\"lfet*\"], \"access\": \"read-only\" }", 43, "grants[0].windows[0]: found \"lfet*\"; device 'sim0' has no window whose name fits that pattern. Known are: left." },
+        { "{ \"uid\": 1, \"device\": \"sim0\", \"windows\": [\"left?\"], \"access\": \"read-only\" }", 43, "grants[0].windows[0]: found \"left?\"; device 'sim0' has no window whose name fits that pattern. Did you mean 'left'?" },
+        { "{ \"uid\": 1, \"device\": \"sim0\", \"windows\": [\"l*\", \"l*\"], \"access\": \"read-only\" }", 49, "grants[0].windows[1]: found \"l*\" for the second time" },
         { "{ \"uid\": 1, \"device\": \"sim0\", \"windows\": [\"left\", \"left\"], \"access\": \"read-only\" }", 51, "grants[0].windows[1]: found \"left\" for the second time" },
         { "{ \"uid\": 1, \"device\": \"sim0\", \"windows\": \"left\", \"access\": \"read-only\" }", 42, "grants[0].windows: found \"left\"; this is an array of window names" },
         { "{ \"uid\": 1, \"device\": \"sim0\", \"windows\": [4], \"access\": \"read-only\" }", 43, "grants[0].windows[0]: found 4; this is the name of a window" },

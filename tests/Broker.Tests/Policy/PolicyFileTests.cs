@@ -61,7 +61,7 @@ public sealed class PolicyFileTests : IDisposable
             file.SetLength(PolicyFile.LargestFile + 1);
         }
 
-        Assert.Equal($"{_path}: has 1048577 bytes; a policy has at most 1048576.", Refusal(_path));
+        Assert.Equal($"{_path}: has 4194305 bytes; a policy has at most 4194304.", Refusal(_path));
     }
 
     [Theory]
@@ -77,11 +77,32 @@ public sealed class PolicyFileTests : IDisposable
     }
 
     [Fact]
-    public void A_file_of_this_user_is_private_enough()
+    public void A_file_of_root_that_nobody_else_can_write_is_trusted_and_one_of_any_other_user_is_not()
     {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "Only root can give a file away.");
         WriteValid();
 
         Assert.NotNull(PolicyFile.Load(_path, mustBePrivate: true));
+        GiveTo(_path, 1001);
+
+        Assert.Equal($"{_path}: belongs to uid 1001, not root, who could grant themselves anything: chown root {_path}", Refusal(_path, mustBePrivate: true));
+        Assert.NotNull(PolicyFile.Load(_path, mustBePrivate: false));
+    }
+
+    [Fact]
+    public void Of_a_link_it_counts_whose_the_file_is_that_it_leads_to()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "Only root can give a file away.");
+        WriteValid();
+        string link = Path.Combine(_directory.FullName, "link");
+        File.CreateSymbolicLink(link, _path);
+
+        GiveTo(link, 1001);
+        Assert.NotNull(PolicyFile.Load(link, mustBePrivate: true));
+
+        GiveTo(_path, 1001);
+        GiveTo(link, 0);
+        Assert.Contains("belongs to uid 1001, not root", Refusal(link, mustBePrivate: true), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -104,6 +125,9 @@ public sealed class PolicyFileTests : IDisposable
 
     private static string Refusal(string path, bool mustBePrivate = false)
         => Assert.Single(Assert.Throws<PolicyException>(() => PolicyFile.Load(path, mustBePrivate)).Errors).ToString();
+
+    /// <summary>The file or link itself.</summary>
+    private static void GiveTo(string path, uint owner) => Assert.Equal(0, Libc.ChangeOwner(path, owner, uint.MaxValue));
 
     private void WriteValid()
     {

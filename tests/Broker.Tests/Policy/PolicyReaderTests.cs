@@ -36,7 +36,7 @@ public sealed class PolicyReaderTests
 
         Grant first = policy.Devices[1].Grants[0];
         Assert.Equal((new UserPrincipal(1001), LeaseAccess.ReadWrite, true, "grants[0]"), (first.Principal, first.Access, first.Exclusive, first.KeyPath));
-        Assert.Equal("left", Assert.Single(first.Windows).Name);
+        Assert.Equal("left", Assert.Single(first.Windows).Text);
         Grant second = policy.Devices[1].Grants[1];
         Assert.Equal((new GroupPrincipal(2000), LeaseAccess.ReadOnly, false, "grants[1]"), (second.Principal, second.Access, second.Exclusive, second.KeyPath));
         Assert.Equal("BAR 2 0x80000+0x80000", Assert.Single(second.Areas).Range.ToString());

@@ -182,6 +182,19 @@ public sealed class BrokerServiceTests : ServiceTest
         Assert.InRange(message.Length, 0, 300);
     }
 
+    [Theory]
+    [InlineData("dials", "TOO_MANY_LEASES")]
+    [InlineData("left", "TOO_MANY_BYTES")]
+    public async Task Nobody_has_more_than_the_grant_allows_at_a_time(string window, string reason)
+    {
+        ulong id = (await AcquireAsync(Window(window), Bob)).Lease.LeaseId;
+
+        await FailsAsync(StatusCode.ResourceExhausted, reason, () => AcquireAsync(Window(window), Bob));
+
+        await ReleaseAsync(id, Bob);
+        await AcquireAsync(Window(window), Bob);
+    }
+
     public static TheoryData<string, StatusCode, string> Refusals => new()
     {
         { "taken", StatusCode.FailedPrecondition, "RANGE_LEASED" },

@@ -35,6 +35,8 @@ public abstract class ServiceTest : IAsyncLifetime
             { "uid": 1000, "device": "dev0", "windows": ["dials"], "access": "read-only", "exclusive": false },
             { "uid": 1000, "device": "dev0", "areas": [ { "bar": 2, "offset": "0x80000", "length": "512KiB" } ], "access": "read-only" },
             { "uid": 1000, "device": "dev0", "windows": ["pair", "frames"], "access": "read-write", "memory": "write-combining", "p2p": true },
+            { "uid": 1001, "device": "dev0", "windows": ["dials"], "access": "read-only", "exclusive": false, "maxLeases": 1 },
+            { "uid": 1001, "device": "dev0", "windows": ["left"], "access": "read-only", "exclusive": false, "maxBytes": "64KiB" },
           ],
         }
         """;
@@ -61,6 +63,9 @@ public abstract class ServiceTest : IAsyncLifetime
 
     /// <summary>Has the grants above.</summary>
     internal FakeConnection Alice { get; } = new(1, uid: 1000);
+
+    /// <summary>Has grants with limits.</summary>
+    internal FakeConnection Bob { get; } = new(4, uid: 1001);
 
     /// <summary>Has none.</summary>
     internal FakeConnection Mallory { get; } = new(2, uid: 6666);

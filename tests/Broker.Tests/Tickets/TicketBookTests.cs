@@ -309,7 +309,7 @@ public sealed class TicketBookTests : IDisposable
     {
         SocketPair sockets = new();
         _sockets.Add(sockets);
-        ProcessExitWatch? process = isAlive ? new ProcessExitWatch(PeerIdentity.OpenProcess(sockets.Server.SafeHandle, Environment.ProcessId)!) : null;
+        ProcessExitWatch? process = isAlive ? new ProcessExitWatch(PeerIdentity.OpenProcess(sockets.Server.SafeHandle, Environment.ProcessId, out _)!) : null;
         _accounts.TryOpen(uid, out UserAccount? account);
         AcceptedPeer peer = new(
             _numbers.Next(), sockets.Server, null!, new PeerCredentials(uid, uid, [], Environment.ProcessId), process, new CancellationTokenSource(), _accounts, account!);

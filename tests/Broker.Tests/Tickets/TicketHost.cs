@@ -11,9 +11,9 @@ using BarBroker.Transport;
 using BarBroker.Transport.Counting;
 using BarBroker.Unix;
 using BarBroker.V1;
-using Google.Protobuf.WellKnownTypes;
 using Microsoft.Extensions.Logging;
 using Xunit;
+using Duration = Google.Protobuf.WellKnownTypes.Duration;
 
 namespace BarBroker.Tests.Tickets;
 

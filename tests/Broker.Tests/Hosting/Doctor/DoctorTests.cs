@@ -314,6 +314,17 @@ public sealed class DoctorTests : IDisposable
     }
 
     [Fact]
+    public void A_device_of_the_policy_that_is_not_found_by_its_id_is_in_the_way()
+    {
+        string policy = WritePolicy("""{ "devices": { "nvme0": { "id": "8086:0a54" } } }""");
+
+        (int status, string output) = Examine(policy);
+
+        Assert.Equal(1, status);
+        Assert.Contains("FAIL 8086:0a54     There is no PCI function 8086:0a54: lspci -Dn lists what there is.", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_policy_that_can_not_be_read_is_bad_input()
     {
         Assert.Equal(2, Examine(_machine.PathOf("missing.json")).Status);
