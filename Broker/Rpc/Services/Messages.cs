@@ -84,7 +84,10 @@ internal static class Messages
             case LeaseEndingEvent ending:
                 message.LeaseEnding = new V1.LeaseEnding
                 {
-                    LeaseId = ending.Id.Value, Reason = ending.Reason.ToMessage(), EndTime = Timestamp.FromDateTimeOffset(ending.Time), Message = Describe(ending),
+                    LeaseId = ending.Id.Value,
+                    Reason = ending.Reason.ToMessage(),
+                    EndTime = Timestamp.FromDateTimeOffset(ending.Time),
+                    Message = Describe(ending),
                 };
                 break;
             case LeaseEndedEvent ended:

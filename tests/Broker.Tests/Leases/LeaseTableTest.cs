@@ -41,7 +41,7 @@ public abstract class LeaseTableTest : IAsyncLifetime
 
     internal static async Task<LeaseEvent> NextAsync(IAsyncEnumerator<LeaseEvent> events)
     {
-        Assert.True(await events.MoveNextAsync());
+        Assert.True(await events.MoveNextAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(30)));
         return events.Current;
     }
 }

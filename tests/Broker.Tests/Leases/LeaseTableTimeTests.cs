@@ -10,6 +10,9 @@ public sealed class LeaseTableTimeTests : LeaseTableTest
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan Tick = TimeSpan.FromTicks(1);
 
+    /// <summary>For an end that does not come: a test that fails says more than one that hangs.</summary>
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+
     private readonly FakeConnection _alice = new(1);
 
     [Fact]
@@ -165,7 +168,7 @@ public sealed class LeaseTableTimeTests : LeaseTableTest
         Assert.False(revoke.IsCompleted);
 
         Time.Advance(Minute + TimeSpan.FromMilliseconds(1));
-        Assert.Equal([lease.Lease.Id], (await revoke)!.Ended);
+        Assert.Equal([lease.Lease.Id], (await revoke.WaitAsync(Limit, TestContext.Current.CancellationToken))!.Ended);
         Assert.Equal(new LeaseEndedEvent(lease.Lease.Id, EndReason.Revoked, Confirmed: true), await NextAsync(events));
         await Table.ShutdownAsync();
     }
@@ -181,7 +184,7 @@ public sealed class LeaseTableTimeTests : LeaseTableTest
 
         await Table.ReleaseAsync(_alice, lease.Lease.Id);
 
-        Assert.Equal([lease.Lease.Id], (await revoke)!.Ended);
+        Assert.Equal([lease.Lease.Id], (await revoke.WaitAsync(Limit, TestContext.Current.CancellationToken))!.Ended);
         Assert.Equal(new LeaseEndedEvent(lease.Lease.Id, EndReason.Revoked, Confirmed: true), await NextAsync(events));
         await Table.ShutdownAsync();
     }
@@ -196,11 +199,11 @@ public sealed class LeaseTableTimeTests : LeaseTableTest
         Task<EndResult> faster = Table.RevokeAsync(lease => lease.Id == second.Lease.Id, Minute);
 
         Assert.Equal([second.Lease.Id], (await Table.RevokeAsync(second.Lease.Id))!.Ended);
-        Assert.Equal([second.Lease.Id], (await faster).Ended);
+        Assert.Equal([second.Lease.Id], (await faster.WaitAsync(Limit, TestContext.Current.CancellationToken)).Ended);
 
         Time.Advance(Minute + TimeSpan.FromMilliseconds(1));
-        Assert.Equal([first.Lease.Id], (await slow)!.Ended);
-        Assert.Equal([first.Lease.Id], (await slower)!.Ended);
+        Assert.Equal([first.Lease.Id], (await slow.WaitAsync(Limit, TestContext.Current.CancellationToken))!.Ended);
+        Assert.Equal([first.Lease.Id], (await slower.WaitAsync(Limit, TestContext.Current.CancellationToken))!.Ended);
     }
 
     [Fact]
@@ -214,7 +217,7 @@ public sealed class LeaseTableTimeTests : LeaseTableTest
 
         Time.Advance(Minute + TimeSpan.FromMilliseconds(1));
 
-        Assert.Equal([lease.Lease.Id], (await revoke)!.Ended);
+        Assert.Equal([lease.Lease.Id], (await revoke.WaitAsync(Limit, TestContext.Current.CancellationToken))!.Ended);
         Assert.Equal(new LeaseEndedEvent(lease.Lease.Id, EndReason.Revoked, Confirmed: true), await NextAsync(events));
         await Table.ShutdownAsync();
     }
@@ -228,7 +231,7 @@ public sealed class LeaseTableTimeTests : LeaseTableTest
 
         Time.Advance(Minute + TimeSpan.FromMilliseconds(1));
 
-        EndResult result = (await revoke)!;
+        EndResult result = (await revoke.WaitAsync(Limit, TestContext.Current.CancellationToken))!;
         Assert.Equal([lease.Lease.Id], result.Unconfirmed);
         Assert.Empty(result.Ended);
         Device.RevokeFails = _ => false;
@@ -245,7 +248,7 @@ public sealed class LeaseTableTimeTests : LeaseTableTest
         export.SetResult();
 
         Assert.Equal(LeaseRefusal.Revoked, (await Assert.ThrowsAsync<LeaseRefusedException>(() => acquiring)).Refusal);
-        Assert.Single((await revoke).Ended);
+        Assert.Single((await revoke.WaitAsync(Limit, TestContext.Current.CancellationToken)).Ended);
         Assert.Empty(List());
     }
 
@@ -268,7 +271,7 @@ public sealed class LeaseTableTimeTests : LeaseTableTest
         AcquiredLease lease = await AcquireAsync(time: null);
         Task<EndResult?> revoke = Table.RevokeAsync(lease.Lease.Id, Minute);
         Assert.Equal([lease.Lease.Id], (await Table.ShutdownAsync()).Leases.Ended);
-        Assert.Equal([lease.Lease.Id], (await revoke)!.Ended);
+        Assert.Equal([lease.Lease.Id], (await revoke.WaitAsync(Limit, TestContext.Current.CancellationToken))!.Ended);
     }
 
     [Fact]
@@ -277,7 +280,7 @@ public sealed class LeaseTableTimeTests : LeaseTableTest
         AcquiredLease lease = await AcquireAsync(time: null);
         Task<EndResult?> revoke = Table.RevokeAsync(lease.Lease.Id, Minute);
         _alice.Close();
-        Assert.Equal([lease.Lease.Id], (await revoke)!.Ended);
+        Assert.Equal([lease.Lease.Id], (await revoke.WaitAsync(Limit, TestContext.Current.CancellationToken))!.Ended);
     }
 
     [Fact]
@@ -307,7 +310,7 @@ public sealed class LeaseTableTimeTests : LeaseTableTest
     /// <summary>An end that nobody asked for runs on the pool.</summary>
     private static async Task WaitForAsync(Func<bool> condition)
     {
-        using CancellationTokenSource limit = new(TimeSpan.FromSeconds(30));
+        using CancellationTokenSource limit = new(Limit);
         while (!condition())
         {
             Assert.False(limit.IsCancellationRequested);
