@@ -5,35 +5,17 @@ namespace BarBroker.Unix;
 /// <summary>The user database, as the name service has it.</summary>
 internal static class Users
 {
-    // Beyond this it is no entry but a fault.
-    private const int LargestEntry = 16 * 1024 * 1024;
-
     /// <summary>The number of the user of that name; null when there is none.</summary>
     /// <exception cref="UnixException">The database can't be read.</exception>
-    public static unsafe uint? FindUid(string name)
-    {
-        for (int size = 4096; ; size *= 4)
-        {
-            byte[] buffer = new byte[size];
-            Libc.UserEntry entry;
-            Libc.UserEntry* found;
-            int errno;
-            fixed (byte* start = buffer)
-            {
-                errno = Libc.FindUser(name, &entry, start, (nuint)size, &found);
-            }
+    public static unsafe uint? FindUid(string name) => NameService.Find("getpwnam_r", name, Look);
 
-            switch (errno)
-            {
-                case 0:
-                    return found == null ? null : entry.Uid;
-                case Errno.Interrupted:
-                case Errno.Range when size < LargestEntry:
-                    continue;
-                default:
-                    throw new UnixException($"getpwnam_r {name}", errno);
-            }
-        }
+    private static unsafe int Look(string name, byte* buffer, nuint size, out uint? id)
+    {
+        Libc.UserEntry entry;
+        Libc.UserEntry* found = null;
+        int errno = Libc.FindUser(name, &entry, buffer, size, &found);
+        id = found == null ? null : entry.Uid;
+        return errno;
     }
 }
 
