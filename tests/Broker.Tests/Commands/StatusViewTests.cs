@@ -25,7 +25,7 @@ public sealed class StatusViewTests
 
         Assert.Equal("nvme0  0000:01:00.0  GONE  2 leases", lines[0]);
         Assert.Equal("  BAR 0  0x10000        [##..!..........x]", lines[1]);
-        Assert.Equal("7 0 0x0+0x2000 doorbell rw exclusive active 1000 42 3 min - -", Words(lines[3]));
+        Assert.Equal("7 0 0x0+0x2000 doorbell rw exclusive active 1000 42 3 min -", Words(lines[3]));
         Assert.Equal("8 0 0x4000+0x1000 doorbell rw exclusive QUARANTINED 1000 42 3 min -", Words(lines[4]));
         Assert.DoesNotContain(lines, line => line.Contains('\u001b', StringComparison.Ordinal));
     }
@@ -72,7 +72,7 @@ public sealed class StatusViewTests
         string[] lines = Render([device], [held]);
 
         Assert.Equal("  BAR 0  0x10000        [..=.....=.......]", lines[1]);
-        Assert.Equal("7 0 0x8000+0x1000 doorbell rw shared wc p2p active 1000 42 3 min - -", Words(lines[3]));
+        Assert.Equal("7 0 0x8000+0x1000 doorbell rw shared wc p2p active 1000 42 3 min -", Words(lines[3]));
         Assert.Equal("0x2000+0x1000", Words(lines[4]));
     }
 
