@@ -16,7 +16,7 @@
 #   vm-kernels  the module on every kernel that the distribution has headers of: compiled as in `module`, by DKMS, and its tests
 #   vm-old      what the broker says on kernels that are too old
 #   vm-stress   leases under stress for minutes, on four machines (BAR_LEASE_STRESS_SECONDS each, 120)
-#   vm-scenarios  all scenarios behind VFIO but the long ones; `vm` leaves out what is decided before the kernel is asked
+#   vm-scenarios  all scenarios behind VFIO but the long ones; `vm` leaves out what is decided before the kernel is asked, or shown twice
 #   vm-long     scenarios that take a minute or more each: devices that get stuck, the broker killed (BAR_BROKER_KILLS times, 10), not root
 #   hostile     peers that mean harm, one kind after another, and what a well-behaved client notices of each
 #   fuzz        what strangers send, mutated: BAR_BROKER_FUZZ_SECONDS (20) of each target, with BAR_BROKER_SEED if set

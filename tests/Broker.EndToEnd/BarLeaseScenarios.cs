@@ -13,6 +13,7 @@ public sealed class BarLeaseScenarios(Machine machine)
         """n=3; while [ -e /proc/$$/fd/$n ]; do open="$open $n"; n=$((n + 1)); done; echo $((LISTEN_PID - $$)) $LISTEN_FDS $LISTEN_FDNAMES$open""";
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task A_program_finds_its_lease_and_sees_its_end()
     {
         await using ExampleProcess lease = Run("left", [], Stage.Leased);

@@ -4,6 +4,7 @@ namespace BarBroker.EndToEnd;
 public sealed class ConfinementScenarios(Machine machine)
 {
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task A_read_only_lease_can_be_read()
     {
         await using Client alice = await machine.ConnectAsync(Users.Alice);
@@ -52,6 +53,7 @@ public sealed class ConfinementScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task A_read_write_lease_can_be_mapped_writable()
     {
         await using Client alice = await machine.ConnectAsync(Users.Alice);

@@ -29,6 +29,7 @@ public sealed class LeaseScenarios(Machine machine)
     }
 
     [Theory]
+    [Trait(Only.Machine, Only.Either)]
     [InlineData(8, 0xa5UL)]
     [InlineData(16, 0xbeefUL)]
     [InlineData(32, 0xdeadbeefUL)]

@@ -27,6 +27,7 @@ public sealed class LeaseTimeScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task A_holder_is_told_of_its_end_and_has_the_memory_until_then()
     {
         await using Client alice = await machine.ConnectAsync(Users.Alice);
@@ -45,6 +46,7 @@ public sealed class LeaseTimeScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task A_holder_that_releases_in_time_ends_the_admins_wait()
     {
         await using Client alice = await machine.ConnectAsync(Users.Alice);

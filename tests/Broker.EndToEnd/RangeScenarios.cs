@@ -21,6 +21,7 @@ public sealed class RangeScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task Several_ranges_of_the_clients_choice_are_leased_all_or_none()
     {
         await using Client alice = await machine.ConnectAsync(Users.Alice);
@@ -63,6 +64,7 @@ public sealed class RangeScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task A_lease_may_have_64_ranges()
     {
         await using Client alice = await machine.ConnectAsync(Users.Alice);

@@ -58,6 +58,7 @@ public sealed class RevocationScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task Revoking_a_user_ends_its_leases_and_nobody_elses()
     {
         await using Client alice = await machine.ConnectAsync(Users.Alice);

@@ -23,6 +23,7 @@ public sealed class SharingScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task A_range_that_overlaps_an_exclusive_lease_is_refused_until_that_ends()
     {
         await using Client alice = await machine.ConnectAsync(Users.Alice);
@@ -39,6 +40,7 @@ public sealed class SharingScenarios(Machine machine)
     }
 
     [Fact]
+    [Trait(Only.Machine, Only.Either)]
     public async Task A_lease_ends_with_its_connection()
     {
         await using Client bob = await machine.ConnectAsync(Users.Bob);

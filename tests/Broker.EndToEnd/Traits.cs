@@ -21,7 +21,7 @@ internal static class Only
 
     /// <summary>
     /// What the simulated device shows in every run, and the virtual machine when it is asked for (<c>vm-scenarios</c>): it is decided before
-    /// the kernel is asked. <c>RefusalScenarios.Every_message_is_different</c> and one or two of each class stay in every run there.
+    /// the kernel is asked, or the kernel's part of it is shown by another scenario that is always run there.
     /// </summary>
     internal const string Either = "either";
 }
