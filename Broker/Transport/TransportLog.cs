@@ -55,7 +55,7 @@ internal sealed partial class TransportLog(ILogger logger, WarningThrottle throt
 
     public void NoDescriptors(string path)
     {
-        if (throttle.Passes(115, null, out long more))
+        if (throttle.Passes(116, null, out long more))
         {
             NoDescriptorsLine(path, more);
         }
@@ -141,6 +141,6 @@ internal sealed partial class TransportLog(ILogger logger, WarningThrottle throt
     [LoggerMessage(111, LogLevel.Warning, "Connection {ConnectionId} of uid {Uid}, pid {Pid} was closed: it sent too many {Kind} frames; allowed are {Allowed} ({More} more of these lines were kept back)")]
     private partial void FloodLine(ulong connectionId, uint uid, int pid, FrameKind kind, string allowed, long more);
 
-    [LoggerMessage(115, LogLevel.Warning, "A connection on {Path} was refused: hardly any descriptor is left to this process. Raise LimitNOFILE ({More} more of these lines were kept back)")]
+    [LoggerMessage(116, LogLevel.Warning, "A connection on {Path} was refused: hardly any descriptor is left to this process. Raise LimitNOFILE ({More} more of these lines were kept back)")]
     private partial void NoDescriptorsLine(string path, long more);
 }

@@ -179,7 +179,20 @@ internal sealed class UserPace(PaceLimit limit, TimeProvider time)
     /// <summary>A place in the queue: true with the turn, false for a peer that has left.</summary>
     private sealed class Waiter(SafeHandle connection) : TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously)
     {
-        /// <summary>Its connection is not closed before it is told.</summary>
-        internal bool HasLeft => DescriptorSocket.HasPeerLeft(connection);
+        internal bool HasLeft
+        {
+            get
+            {
+                try
+                {
+                    return DescriptorSocket.HasPeerLeft(connection);
+                }
+                catch (ObjectDisposedException)
+                {
+                    // Closed on this side: it was cancelled, and is in the list for a moment still.
+                    return true;
+                }
+            }
+        }
     }
 }
