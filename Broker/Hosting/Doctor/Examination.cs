@@ -13,31 +13,42 @@ namespace BarBroker.Hosting.Doctor;
 internal sealed record Examination(
     ImmutableArray<PciAddress> Functions, ClientGroup ClientGroup, bool NeedsHardware, (BrokerPolicy Rules, string File)? Policy = null)
 {
+    /// <summary>The policy's devices that were found, each with its function.</summary>
+    private ImmutableArray<(DeviceDefinition Device, PciAddress Address)> Located { get; init; } = [];
+
     /// <summary>What is the matter with devices that were not found.</summary>
     private ImmutableArray<Finding> Missing { get; init; } = [];
 
     public static Examination Of(BrokerPolicy policy, string file, Machine machine)
     {
-        List<PciAddress> functions = [];
+        List<(DeviceDefinition Device, PciAddress Address)> located = [];
         List<Finding> missing = [];
-        foreach (DeviceSource source in policy.Devices.Select(device => device.Source))
+        foreach (DeviceDefinition device in policy.Devices)
         {
             try
             {
-                functions.AddRange(source switch
+                PciAddress? found = device.Source switch
                 {
-                    PciSource { Address: var address } => [address],
-                    PciIdentitySource { Identity: var identity } => [machine.Pci.Find(identity)],
-                    _ => [],
-                });
+                    PciSource { Address: var address } => address,
+                    PciIdentitySource { Identity: var identity } => machine.Pci.Find(identity),
+                    _ => null,
+                };
+                if (found is { } function)
+                {
+                    located.Add((device, function));
+                }
             }
             catch (DeviceOpenException exception)
             {
-                missing.Add(new Finding(Verdict.Failure, ((PciIdentitySource)source).Identity.ToString()[..9], exception.Message));
+                missing.Add(new Finding(Verdict.Failure, ((PciIdentitySource)device.Source).Identity.ToString()[..9], exception.Message));
             }
         }
 
-        return new Examination([.. functions], policy.ClientGroup, NeedsHardware: functions.Count + missing.Count > 0, (policy, file)) { Missing = [.. missing] };
+        return new Examination([.. located.Select(static entry => entry.Address)], policy.ClientGroup, NeedsHardware: located.Count + missing.Count > 0, (policy, file))
+        {
+            Located = [.. located],
+            Missing = [.. missing],
+        };
     }
 
     public IEnumerable<Finding> Run(Machine machine, IProbe probe)
@@ -59,11 +70,11 @@ internal sealed record Examination(
         return findings
             .Concat(new HostChecks(machine, ClientGroup, Policy?.Rules.RuntimeDirectory).Run())
             .Concat(Missing)
-            .Concat(Functions.SelectMany(function => new DeviceChecks(machine, probe, function, bars => FindMisfits(machine, function, bars)).Run()));
+            .Concat(Functions.SelectMany(function => new DeviceChecks(machine, probe, function, bars => FindMisfits(function, bars)).Run()));
     }
 
     /// <summary>What of the policy does not fit a function with these BARs, a line each.</summary>
-    private IEnumerable<string> FindMisfits(Machine machine, PciAddress function, ImmutableArray<BarGeometry> bars)
+    private IEnumerable<string> FindMisfits(PciAddress function, ImmutableArray<BarGeometry> bars)
     {
         if (Policy is not { } policy)
         {
@@ -71,29 +82,11 @@ internal sealed record Examination(
         }
 
         PolicyErrors errors = new(policy.File);
-        foreach (DeviceDefinition device in policy.Rules.Devices.Where(device => IsOf(machine, device.Source, function)))
+        foreach ((DeviceDefinition device, _) in Located.Where(entry => entry.Address == function))
         {
             DeviceOpener.CheckGeometry(device, bars, RangeList.MaxCount, errors);
         }
 
         return errors.Lines;
-    }
-
-    private static bool IsOf(Machine machine, DeviceSource source, PciAddress function)
-    {
-        try
-        {
-            return source switch
-            {
-                PciSource { Address: var address } => address == function,
-                PciIdentitySource { Identity: var identity } => machine.Pci.Find(identity) == function,
-                _ => false,
-            };
-        }
-        catch (DeviceOpenException)
-        {
-            // That it was not found is said already.
-            return false;
-        }
     }
 }
